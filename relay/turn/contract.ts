@@ -1,0 +1,116 @@
+import type { AddressFamily, TransportAddress } from '../stun/address.ts'
+
+/**
+ * What the TURN state machine says to its I/O shell and hears from it. The machine is sans-IO: bytes,
+ * addresses and a time go in; a reused `Forward` (the packet path) and a queue of `Output`s (all else) come
+ * out. Times are milliseconds of one monotonic clock.
+ */
+
+/** Bytes that must be writable before `offset` in every buffer handed in: STUN header, IPv6 XOR-PEER-ADDRESS and DATA header of a Data indication (RFC 8656 §11.6: 20 + 24 + 4). */
+export const HEAD_ROOM_BYTES = 48
+/** Bytes that must be writable behind the payload: padding to a multiple of four (RFC 8489 §14). */
+export const TAIL_ROOM_BYTES = 4
+
+/** How a client reaches the relay. */
+export type ClientTransport = 'udp' | 'tcp' | 'tls' | 'dtls'
+
+/**
+ * A way in for clients: one UDP listener (many clients), or one accepted stream connection (one client).
+ * With the client's address it is the 5-tuple of RFC 8656 §3.2.
+ */
+export interface Link {
+  /** Chosen by the I/O layer, unique for the life of the process, below 2^31. */
+  readonly id: number
+  readonly transport: ClientTransport
+  /** The address that clients connect to; its family is the default family of relayed addresses. */
+  readonly local: TransportAddress
+  /** The client of a stream; undefined for a UDP listener. */
+  readonly remote: TransportAddress | undefined
+}
+
+/** Where a packet goes on; one instance is reused, valid until the next call. The buffer is the one handed in. */
+export interface Forward {
+  /** `peer`: send from relay socket `socket`; `client`: send on link `socket`. */
+  target: 'peer' | 'client'
+  socket: number
+  readonly to: TransportAddress
+  offset: number
+  length: number
+}
+
+/** Why a relay socket could not be bound. */
+export type BindFailure = 'port-in-use' | 'unavailable'
+
+/** Why an allocation ended. */
+export type AllocationEnd = 'refresh-zero' | 'expired' | 'link-closed' | 'revoked' | 'relay-failed' | 'shutdown'
+
+export interface AllocationEvent {
+  /** Process-unique number of the allocation. */
+  readonly allocation: number
+  readonly username: string
+  readonly realm: string
+  readonly transport: ClientTransport
+  readonly client: TransportAddress
+  readonly relayed: readonly TransportAddress[]
+}
+
+export type Output =
+  /** Send `bytes` to `to` on a link (a response or an indication; owned by the receiver). */
+  | { kind: 'transmit'; link: number; to: TransportAddress; bytes: Uint8Array }
+  /** Bind a UDP relay socket; answer with `relayBound` or `relayBindFailed`. */
+  | { kind: 'bind-relay'; relay: number; family: AddressFamily; bind: TransportAddress; dontFragment: boolean }
+  | { kind: 'close-relay'; relay: number }
+  /** End a stream connection. */
+  | { kind: 'close-link'; link: number }
+  | { kind: 'allocation-opened'; at: number; allocation: AllocationEvent }
+  | {
+      kind: 'allocation-closed'
+      at: number
+      allocation: AllocationEvent
+      reason: AllocationEnd
+      durationMs: number
+      clientBytes: number
+      clientPackets: number
+      peerBytes: number
+      peerPackets: number
+    }
+  /** A request was refused: one line of log and one counter; `reason` is from a fixed set, never client text. */
+  | { kind: 'refused'; method: string; code: number; reason: string; link: number; client: TransportAddress }
+
+/** The state machine as its shell sees it. */
+export interface TurnMachine {
+  addLink(link: Link): void
+  /** A stream ended or a listener closed: its allocations go. */
+  removeLink(link: number, now: number): void
+  /**
+   * One datagram or one whole stream frame from a client, at `buffer[offset, offset + length)`, with
+   * HEAD_ROOM_BYTES before and TAIL_ROOM_BYTES behind. Returns where to send what is now at the returned
+   * range of the same buffer, or undefined. `from` is not kept.
+   */
+  handleClientData(
+    link: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    now: number,
+  ): Forward | undefined
+  /** One datagram from a peer at a relay socket. */
+  handlePeerData(
+    relay: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    now: number,
+  ): Forward | undefined
+  relayBound(relay: number, now: number): void
+  relayBindFailed(relay: number, failure: BindFailure, now: number): void
+  /** The next moment `handleTimeout` has work, or Infinity. O(1). */
+  pollTimeout(): number
+  handleTimeout(now: number): void
+  /** The next output, or undefined when the queue is empty. */
+  nextOutput(): Output | undefined
+  /** `unixMs - now`: what to add to the monotonic clock to get wall time (credential expiry, nonces). */
+  setWallClockOffset(offsetMs: number): void
+}
