@@ -6,21 +6,25 @@ import { z } from 'zod'
  */
 
 const port = z.int().min(1).max(65535)
+/** 0: the system chooses one; the relay's `ready` log line names it. */
+const listenPort = z.int().min(0).max(65535)
+const ip = z.union([z.ipv4(), z.ipv6()], 'must be a literal IP address')
+const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be an IP address or a CIDR block')
 const secret = z.string().min(1, 'must not be empty')
 
 const listener = z.strictObject({
   protocol: z.enum(['udp', 'tcp', 'tls']),
   /** Literal address to bind; absent: every address of `relay.addresses`. */
-  address: z.string().optional(),
-  port,
+  address: ip.optional(),
+  port: listenPort,
 })
 
 /** A public address of this relay. */
 export const relayAddress = z.strictObject({
   /** Literal local address; absent: `advertise` where this host has it, else the unspecified address of its family. */
-  bind: z.string().optional(),
+  bind: ip.optional(),
   /** Literal address that clients and peers see. */
-  advertise: z.string(),
+  advertise: ip,
 })
 
 /** One shared secret; `id` is what logs and reports may show. */
@@ -62,16 +66,16 @@ export const peerPolicy = z.strictObject({
   /** `public`: any global unicast address; `private`: only `allow`. */
   mode: z.enum(['public', 'private']).default('public'),
   /** Addresses or CIDRs; wins over the built-in refusals. */
-  allow: z.array(z.string()).max(256).default([]),
+  allow: z.array(network).max(256).default([]),
   /** Addresses or CIDRs; wins over `allow`. */
-  deny: z.array(z.string()).max(256).default([]),
+  deny: z.array(network).max(256).default([]),
   /** RFC 6062; must be false in this version. */
   tcp: z.boolean().default(false),
   /** May a live allocation of this relay be a peer: two clients that both need the relay do. */
   hairpin: z.boolean().default(true),
 })
 
-export const relayConfig = z.strictObject({
+const relayConfigFields = z.strictObject({
   realm: z.string().min(1).max(127),
   /** SOFTWARE attribute; absent: none is sent, which keeps unauthenticated answers small. */
   software: z.string().max(64).optional(),
@@ -86,7 +90,10 @@ export const relayConfig = z.strictObject({
   credentials: z
     .strictObject({
       keys: z.array(sharedKey).max(16).default([]),
-      users: z.array(z.strictObject({ username: z.string().min(1).max(508), password: secret })).max(10_000).default([]),
+      users: z
+        .array(z.strictObject({ username: z.string().min(1).max(508), password: secret }))
+        .max(10_000)
+        .default([]),
       /** A file of `keyRingFile`, watched; its keys come after `keys`. */
       keysFile: z.string().optional(),
     })
@@ -95,7 +102,7 @@ export const relayConfig = z.strictObject({
   nonceKeys: z.array(sharedKey).max(16).default([]),
   peers: peerPolicy.prefault({}),
   limits: limits.prefault({}),
-  control: z.strictObject({ address: z.string(), port }).default({ address: '127.0.0.1', port: 9641 }),
+  control: z.strictObject({ address: ip, port: listenPort }).default({ address: '127.0.0.1', port: 9641 }),
   /** Absent: stand-alone. */
   operator: z
     .strictObject({
@@ -113,6 +120,44 @@ export const relayConfig = z.strictObject({
   workers: z.int().min(1).max(256).optional(),
   datapath: z.enum(['auto', 'portable', 'batched', 'kernel']).default('auto'),
 })
+
+/** The whole file; the refinement holds what no single field shows. */
+export const relayConfig = relayConfigFields.superRefine((config, context) => {
+  const refuse = (path: (string | number)[], message: string) =>
+    context.addIssue({ code: 'custom', path, message })
+  const { min, max } = config.relay.ports
+  if (min > max) refuse(['relay', 'ports'], `min ${min} is above max ${max}`)
+  const { allocationLifetimeSeconds, allocationLifetimeMaxSeconds } = config.limits
+  if (allocationLifetimeSeconds > allocationLifetimeMaxSeconds) {
+    refuse(['limits', 'allocationLifetimeSeconds'], 'must not be above allocationLifetimeMaxSeconds')
+  }
+  if (config.peers.tcp)
+    refuse(['peers', 'tcp'], 'relaying to TCP peers (RFC 6062) is not supported; leave it false')
+  config.listeners.forEach((one, index) => {
+    if (one.protocol === 'tls' && !config.tls) {
+      refuse(
+        ['listeners', index, 'protocol'],
+        'a tls listener needs the block "tls" with certFile and keyFile',
+      )
+    }
+    const same = (other: typeof one) =>
+      other.protocol === one.protocol && other.address === one.address && other.port === one.port
+    if (one.port !== 0 && config.listeners.findIndex(same) < index) {
+      refuse(['listeners', index], `is the same as listeners[${config.listeners.findIndex(same)}]`)
+    }
+  })
+  for (const [index, { bind, advertise }] of config.relay.addresses.entries()) {
+    const path = ['relay', 'addresses', index]
+    if (['0.0.0.0', '::'].includes(advertise)) {
+      refuse([...path, 'advertise'], 'must be an address that clients and peers can reach')
+    } else if (bind && bind.includes(':') !== advertise.includes(':')) {
+      refuse([...path, 'bind'], 'must be of the family of advertise')
+    }
+  }
+})
+
+/** The content of `relay.addressesFile`. */
+export const relayAddressesFile = z.array(relayAddress).max(8)
 
 export type RelayConfig = z.infer<typeof relayConfig>
 export type RelayConfigInput = z.input<typeof relayConfig>

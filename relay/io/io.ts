@@ -28,7 +28,31 @@ export interface TlsMaterial {
   readonly key: string
 }
 
-/** What the I/O layer says. Every call is synchronous; buffers are valid until it returns. */
+/** What bounds the streams of clients that have proved nothing yet. */
+export interface StreamLimits {
+  readonly total: number
+  readonly perAddress: number
+  /** From the accept to the first whole message, the TLS handshake included. */
+  readonly firstMessageSeconds: number
+  /** A stream that is not in use (`setLinkInUse`) and sends no whole message for so long is closed. */
+  readonly idleSeconds: number
+  /** Media that may wait for a client that reads slowly; beyond it the oldest is dropped. */
+  readonly queueBytes: number
+}
+
+/** In force until `setStreamLimits` is called. */
+export const DEFAULT_STREAM_LIMITS: StreamLimits = {
+  total: 10_000,
+  perAddress: 500,
+  firstMessageSeconds: 10,
+  idleSeconds: 60,
+  queueBytes: 1_048_576,
+}
+
+/**
+ * What the I/O layer says. Every call is synchronous; buffers are valid until it returns, and have
+ * HEAD_ROOM_BYTES before and TAIL_ROOM_BYTES behind the given range.
+ */
 export interface IoHandler {
   /** A UDP listener is bound or a stream was accepted (TLS: after its handshake). */
   linkOpened(link: Link): void
@@ -38,7 +62,9 @@ export interface IoHandler {
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
   relayBound(relay: number): void
   relayBindFailed(relay: number, failure: BindFailure): void
-  /** All that arrived together was handed over: drain outputs, set timers. */
+  /** The moment of `wakeAt` has come. */
+  wake(): void
+  /** All that arrived together was handed over, `wake` included: drain outputs, set the next `wakeAt`. */
   batchEnd(): void
 }
 
@@ -59,6 +85,15 @@ export interface IoCounters {
 export interface RelayIo {
   readonly counters: Readonly<IoCounters>
   start(handler: IoHandler): void
+  /** Milliseconds of a monotonic clock; the same throughout a batch where reading it costs. */
+  now(): number
+  /**
+   * Calls `wake` at `atMs` of `now()` (replaces the last call; Infinity: never). The I/O layer owns the timer
+   * because a synchronous loop has none but the timeout of its wait.
+   */
+  wakeAt(atMs: number): void
+  /** For streams accepted from now on. */
+  setStreamLimits(limits: StreamLimits): void
   /** Rejects with an Error that names the address and what to do (port taken, privilege missing). */
   listen(options: ListenerOptions): Promise<BoundListener>
   /** Stops accepting; established streams stay. */
@@ -71,7 +106,10 @@ export interface RelayIo {
   /** Never throws; what cannot be sent is dropped and counted. The bytes are copied or sent before it returns. */
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
   sendToPeer(relay: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
+  /** Ends a stream after what is queued for it was sent or a short grace is over. */
   closeLink(link: number): void
+  /** A stream that carries an allocation is not closed for being idle. */
+  setLinkInUse(link: number, inUse: boolean): void
   /** Closes everything; resolves when no handle is left. */
   close(): Promise<void>
 }

@@ -1,0 +1,18 @@
+import { describe } from 'node:test'
+import type { RelayIo } from './io.ts'
+import { datagramTests } from './testing/datagram-tests.ts'
+import { lifecycleTests } from './testing/lifecycle-tests.ts'
+import { streamLimitTests } from './testing/stream-limit-tests.ts'
+import { streamTests } from './testing/stream-tests.ts'
+import { tlsTests } from './testing/tls-tests.ts'
+
+/** What every implementation of RelayIo must do; called from the test file of each. */
+export function describeRelayIo(name: string, create: () => RelayIo): void {
+  describe(`${name} as RelayIo`, { timeout: 30_000 }, () => {
+    datagramTests(create)
+    streamTests(create)
+    streamLimitTests(create)
+    tlsTests(create)
+    lifecycleTests(create)
+  })
+}

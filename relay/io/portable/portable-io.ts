@@ -1,0 +1,202 @@
+import { createSecureContext } from 'node:tls'
+import type { TransportAddress } from '../../stun/address.ts'
+import { formatIp, parseAddress } from '../../stun/address-text.ts'
+import type {
+  BoundListener,
+  IoCounters,
+  IoHandler,
+  ListenerOptions,
+  RelayIo,
+  StreamLimits,
+  TlsMaterial,
+} from '../io.ts'
+import { listenError } from '../listen-error.ts'
+import { Arena } from './arena.ts'
+import { Streams } from './streams.ts'
+import { UdpSocket } from './udp-socket.ts'
+
+/** What the kernel may hold of a listener's datagrams while the loop is busy; the system's own limit caps it. */
+const LISTENER_BUFFER_BYTES = 4_194_304
+const RELAY_BUFFER_BYTES = 524_288
+const TIMER_MAX_MS = 2_147_483_647
+
+/** RelayIo on node:dgram, node:net and node:tls: any operating system, one thread, no privilege. */
+export class PortableIo implements RelayIo {
+  readonly counters: IoCounters = {
+    clientQueueDrops: 0,
+    sendErrors: 0,
+    framingErrors: 0,
+    streamsRefused: 0,
+    tlsHandshakeFailures: 0,
+    streamsOpen: 0,
+  }
+  readonly #arena = new Arena()
+  readonly #udpListeners = new Map<number, UdpSocket>()
+  readonly #relays = new Map<number, UdpSocket>()
+  readonly #streams: Streams
+  #handler: IoHandler | undefined
+  #lastId = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor() {
+    this.#streams = new Streams({
+      now: this.now,
+      nextLinkId: () => ++this.#lastId,
+      counters: this.counters,
+      handler: () => this.#started(),
+    })
+  }
+
+  start(handler: IoHandler): void {
+    this.#handler = handler
+  }
+
+  now(): number {
+    return performance.now()
+  }
+
+  wakeAt(atMs: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (atMs === Number.POSITIVE_INFINITY) return
+    // One more millisecond, because a timer may fire up to one early on the clock of now().
+    const delay = Math.min(TIMER_MAX_MS, Math.max(0, Math.ceil(atMs - this.now()) + 1))
+    this.#timer = setTimeout(() => {
+      this.#started().wake()
+      this.#started().batchEnd()
+    }, delay)
+  }
+
+  setStreamLimits(limits: StreamLimits): void {
+    this.#streams.limits = limits
+  }
+
+  async listen(options: ListenerOptions): Promise<BoundListener> {
+    const id = ++this.#lastId
+    try {
+      if (options.protocol === 'udp') return await this.#listenUdp(id, options)
+      const { address, port } = await this.#streams.listen(
+        id,
+        options.protocol,
+        options.address,
+        options.port,
+      )
+      return { id, protocol: options.protocol, address, port }
+    } catch (error) {
+      throw listenError(options, error as NodeJS.ErrnoException)
+    }
+  }
+
+  async closeListener(id: number): Promise<void> {
+    const udp = this.#udpListeners.get(id)
+    if (!udp) return this.#streams.closeListener(id)
+    this.#udpListeners.delete(id)
+    await udp.close()
+    this.#started().linkClosed(id)
+    this.#started().batchEnd()
+  }
+
+  setTls({ cert, key }: TlsMaterial): void {
+    this.#streams.secureContext = createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
+  }
+
+  bindRelay(relay: number, bind: TransportAddress, _options: { dontFragment: boolean }): void {
+    const handler = this.#started()
+    const socket: UdpSocket = new UdpSocket(
+      { address: formatIp(bind), port: bind.port, bufferBytes: RELAY_BUFFER_BYTES },
+      this.#arena,
+      {
+        bound: () => {
+          this.#answer(relay, socket, () => handler.relayBound(relay))
+        },
+        failed: (error) => {
+          const failure = error.code === 'EADDRINUSE' ? 'port-in-use' : 'unavailable'
+          this.#answer(relay, socket, () => {
+            this.#relays.delete(relay)
+            handler.relayBindFailed(relay, failure)
+          })
+        },
+        received: (from, buffer, offset, length) => {
+          handler.peerData(relay, from, buffer, offset, length)
+          handler.batchEnd()
+        },
+        sendFailed: () => void this.counters.sendErrors++,
+      },
+    )
+    this.#relays.set(relay, socket)
+    socket.bind()
+  }
+
+  closeRelay(relay: number): void {
+    const socket = this.#relays.get(relay)
+    this.#relays.delete(relay)
+    void socket?.close()
+  }
+
+  sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    const udp = this.#udpListeners.get(link)
+    if (udp) udp.send(to, buffer, offset, length)
+    else this.#streams.get(link)?.send(buffer, offset, length)
+  }
+
+  sendToPeer(relay: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    this.#relays.get(relay)?.send(to, buffer, offset, length)
+  }
+
+  closeLink(link: number): void {
+    this.#streams.get(link)?.end()
+  }
+
+  setLinkInUse(link: number, inUse: boolean): void {
+    this.#streams.get(link)?.setInUse(inUse)
+  }
+
+  async close(): Promise<void> {
+    this.wakeAt(Number.POSITIVE_INFINITY)
+    const sockets = [...this.#udpListeners.values(), ...this.#relays.values()]
+    this.#udpListeners.clear()
+    this.#relays.clear()
+    await Promise.all([this.#streams.close(), ...sockets.map((socket) => socket.close())])
+  }
+
+  #listenUdp(id: number, { address, port }: ListenerOptions): Promise<BoundListener> {
+    const handler = this.#started()
+    return new Promise((resolve, reject) => {
+      const socket: UdpSocket = new UdpSocket(
+        { address, port, bufferBytes: LISTENER_BUFFER_BYTES },
+        this.#arena,
+        {
+          bound: (boundAddress, boundPort) => {
+            queueMicrotask(() => {
+              this.#udpListeners.set(id, socket)
+              const local = parseAddress(boundAddress, boundPort)!
+              handler.linkOpened({ id, transport: 'udp', local, remote: undefined })
+              resolve({ id, protocol: 'udp', address: boundAddress, port: boundPort })
+            })
+          },
+          failed: reject,
+          received: (from, buffer, offset, length) => {
+            handler.clientData(id, from, buffer, offset, length)
+            handler.batchEnd()
+          },
+          sendFailed: () => void this.counters.sendErrors++,
+        },
+      )
+      socket.bind()
+    })
+  }
+
+  /** Binding ends within the call on some systems; the answer must not come before `bindRelay` has returned. */
+  #answer(relay: number, socket: UdpSocket, tell: () => void): void {
+    queueMicrotask(() => {
+      if (this.#relays.get(relay) !== socket) return
+      tell()
+      this.#started().batchEnd()
+    })
+  }
+
+  #started(): IoHandler {
+    if (!this.#handler) throw new Error('PortableIo: call start() before anything else')
+    return this.#handler
+  }
+}

@@ -1,0 +1,189 @@
+import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
+import { TransportAddress } from '../../stun/address.ts'
+import { parseAddress } from '../../stun/address-text.ts'
+import { StreamFramer } from '../../stun/framing.ts'
+import type { Link } from '../../turn/contract.ts'
+import type { StreamLimits } from '../io.ts'
+import { StreamWriter } from './stream-writer.ts'
+
+/** What a connection tells its owner. */
+export interface StreamEvents {
+  readonly now: () => number
+  /** The id of the link that opens with the first whole message. */
+  readonly nextLinkId: () => number
+  opened(connection: StreamConnection): void
+  received(connection: StreamConnection, buffer: Uint8Array, offset: number, length: number): void
+  /** All that one read brought was handed over. */
+  readEnded(): void
+  /** Frames were queued: call `flush` before the loop turns. */
+  wantsFlush(connection: StreamConnection): void
+  closed(connection: StreamConnection): void
+  frameDropped(): void
+  framingFailed(): void
+  handshakeFailed(): void
+}
+
+/** First byte of a TLS record that carries a handshake (RFC 8446 §5.1); no STUN method in use starts so. */
+const TLS_HANDSHAKE_BYTE = 0x16
+/** How long a stream that is being closed may take to deliver what is queued. */
+const CLOSE_GRACE_MS = 2_000
+const ALPN_PROTOCOLS = ['stun.turn', 'stun.nat-discovery']
+
+/** One accepted connection: tells TLS from plain by its first byte, cuts frames, bounds what it may hold. */
+export class StreamConnection {
+  /** Undefined until the first whole message. */
+  link: Link | undefined
+  /** When it is closed unless something happens, on the clock of `now`. */
+  deadline: number
+  readonly remoteIp: string
+  readonly #socket: Socket
+  readonly #events: StreamEvents
+  readonly #limits: StreamLimits
+  readonly #framer = new StreamFramer()
+  readonly #remote: TransportAddress
+  readonly #local: TransportAddress
+  /** The stream that carries frames: the socket, or TLS over it. */
+  #stream: Socket
+  #writer: StreamWriter | undefined
+  #secured: boolean
+  #inUse = false
+  #ending = false
+  #closed = false
+
+  constructor(
+    socket: Socket,
+    secureContext: SecureContext | undefined,
+    limits: StreamLimits,
+    events: StreamEvents,
+  ) {
+    this.#socket = socket
+    this.#stream = socket
+    this.#secured = false
+    this.#limits = limits
+    this.#events = events
+    this.remoteIp = socket.remoteAddress ?? ''
+    this.#remote = parseAddress(this.remoteIp, socket.remotePort ?? 0) ?? new TransportAddress()
+    this.#local = parseAddress(socket.localAddress ?? '', socket.localPort ?? 0) ?? new TransportAddress()
+    this.deadline = events.now() + limits.firstMessageSeconds * 1000
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true, 60_000)
+    socket.on('error', () => this.destroy())
+    socket.on('close', () => this.#onClose())
+    socket.once('data', (chunk: Buffer) => this.#detect(chunk, secureContext))
+  }
+
+  get remote(): TransportAddress {
+    return this.#remote
+  }
+
+  send(buffer: Uint8Array, offset: number, length: number): void {
+    if (this.#closed || this.#ending || !this.#writer) return
+    this.#writer.push(buffer, offset, length)
+    this.#events.wantsFlush(this)
+  }
+
+  flush(): void {
+    if (!this.#closed) this.#writer?.flush()
+  }
+
+  setInUse(inUse: boolean): void {
+    this.#inUse = inUse
+    this.#extend()
+  }
+
+  /** Delivers what is queued within a short grace, then closes. */
+  end(): void {
+    if (this.#ending || this.#closed) return
+    this.#ending = true
+    this.deadline = this.#events.now() + CLOSE_GRACE_MS
+    this.flush()
+    this.#stream.end()
+  }
+
+  destroy(): void {
+    this.#stream.destroy()
+    this.#socket.destroy()
+  }
+
+  #detect(chunk: Buffer, secureContext: SecureContext | undefined): void {
+    if (chunk[0] === TLS_HANDSHAKE_BYTE && secureContext) {
+      this.#startTls(chunk, secureContext)
+      return
+    }
+    this.#writer = this.#newWriter()
+    this.#socket.on('data', (data: Buffer) => this.#read(data))
+    this.#read(chunk)
+  }
+
+  #startTls(hello: Buffer, secureContext: SecureContext): void {
+    this.#socket.pause()
+    this.#socket.unshift(hello)
+    const stream = new TLSSocket(this.#socket, {
+      isServer: true,
+      secureContext,
+      ALPNCallback: chooseProtocol,
+    })
+    this.#stream = stream
+    stream.disableRenegotiation()
+    stream.on('error', () => {
+      if (!this.#secured && !this.#closed) this.#events.handshakeFailed()
+      this.destroy()
+    })
+    stream.on('close', () => this.#socket.destroy())
+    stream.on('secure', () => {
+      this.#secured = true
+      this.#writer = this.#newWriter()
+      stream.on('data', (data: Buffer) => this.#read(data))
+    })
+  }
+
+  #newWriter(): StreamWriter {
+    return new StreamWriter(this.#stream, this.#limits.queueBytes, () => this.#events.frameDropped())
+  }
+
+  #read(data: Buffer): void {
+    if (this.#closed || this.#ending) return
+    this.#framer.push(data, 0, data.length)
+    for (let frame = this.#framer.next(); frame; frame = this.#framer.next()) {
+      if (!this.link) this.#open()
+      this.#extend()
+      this.#events.received(this, frame.buffer, frame.offset, frame.length)
+      if (this.#closed || this.#ending) break
+    }
+    if (this.#framer.failed) {
+      this.#events.framingFailed()
+      this.destroy()
+    }
+    this.#events.readEnded()
+  }
+
+  #open(): void {
+    this.link = {
+      id: this.#events.nextLinkId(),
+      transport: this.#secured ? 'tls' : 'tcp',
+      local: this.#local,
+      remote: this.#remote,
+    }
+    this.#events.opened(this)
+  }
+
+  #extend(): void {
+    if (this.#ending) return
+    this.deadline = this.#inUse
+      ? Number.POSITIVE_INFINITY
+      : this.#events.now() + this.#limits.idleSeconds * 1000
+  }
+
+  #onClose(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#stream.destroy()
+    this.#events.closed(this)
+  }
+}
+
+/** RFC 7443: ours where it is offered; a client that offers only others is not worth refusing for it. */
+function chooseProtocol({ protocols }: { protocols: string[] }): string | undefined {
+  return ALPN_PROTOCOLS.find((protocol) => protocols.includes(protocol)) ?? protocols[0]
+}

@@ -1,0 +1,94 @@
+import type { TransportAddress } from '../../stun/address.ts'
+import { type BindFailure, HEAD_ROOM_BYTES, type Link, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
+import type { IoHandler } from '../io.ts'
+
+export interface Received {
+  readonly socket: number
+  readonly from: TransportAddress
+  readonly bytes: Buffer
+}
+
+/** An IoHandler that keeps what it is told and lets a test wait for it. */
+export class Recorder implements IoHandler {
+  readonly links = new Map<number, Link>()
+  readonly closedLinks: number[] = []
+  readonly client: Received[] = []
+  readonly peer: Received[] = []
+  readonly bound: number[] = []
+  readonly failed: [relay: number, failure: BindFailure][] = []
+  wakes = 0
+  /** Called for each client frame before it is kept. */
+  onClientData: IoHandler['clientData'] = () => undefined
+  onPeerData: IoHandler['peerData'] = () => undefined
+  readonly #waiters = new Set<() => void>()
+
+  /** Resolves as soon as the condition holds; the test's own time limit ends a wait in vain. */
+  until(condition: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => {
+        if (!condition()) return
+        this.#waiters.delete(look)
+        resolve()
+      }
+      this.#waiters.add(look)
+      look()
+    })
+  }
+
+  linkOpened(link: Link): void {
+    this.links.set(link.id, link)
+    this.#changed()
+  }
+
+  linkClosed(link: number): void {
+    this.closedLinks.push(link)
+    this.#changed()
+  }
+
+  clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    this.onClientData(link, from, buffer, offset, length)
+    this.client.push({ socket: link, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
+  }
+
+  peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    this.onPeerData(relay, from, buffer, offset, length)
+    this.peer.push({ socket: relay, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
+  }
+
+  relayBound(relay: number): void {
+    this.bound.push(relay)
+  }
+
+  relayBindFailed(relay: number, failure: BindFailure): void {
+    this.failed.push([relay, failure])
+  }
+
+  wake(): void {
+    this.wakes++
+  }
+
+  batchEnd(): void {
+    this.#changed()
+  }
+
+  /** The links of streams, in the order they opened. */
+  streams(): Link[] {
+    return [...this.links.values()].filter((link) => link.remote)
+  }
+
+  #changed(): void {
+    for (const look of [...this.#waiters]) look()
+  }
+}
+
+/** Writes over everything a machine may write over, so that a lack of room or a late read shows. */
+function copyAndScribble(buffer: Uint8Array, offset: number, length: number): Buffer {
+  const bytes = Buffer.from(buffer.slice(offset, offset + length))
+  const start = offset - HEAD_ROOM_BYTES
+  const end = offset + length + TAIL_ROOM_BYTES
+  if (start < 0 || end > buffer.length) {
+    throw new Error(`no room around ${length} bytes at ${offset} of ${buffer.length}`)
+  }
+  buffer.fill(0xee, start, end)
+  return bytes
+}
