@@ -3,6 +3,10 @@ export const LABEL_CLUSTER = 'turnfleet.dev/cluster'
 export const LABEL_ORDINAL = 'turnfleet.dev/ordinal'
 export const LABEL_REVISION = 'turnfleet.dev/revision'
 export const LABEL_COMPONENT = 'app.kubernetes.io/component'
+export const LABEL_NAME = 'app.kubernetes.io/name'
+export const LABEL_MANAGED_BY = 'app.kubernetes.io/managed-by'
+/** Value of `LABEL_COMPONENT` on relay pods. */
+export const COMPONENT_RELAY = 'relay'
 /** On a Node, by its administrator: public addresses, separated by commas. */
 export const ANNOTATION_PUBLIC_ADDRESS = 'turnfleet.dev/public-address'
 /** On a relay pod, by the operator: a YAML list of `{bind, advertise}`, mounted by the downward API. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { turnClusterStatus } from './status.ts'
 
 /** The custom resource TurnCluster: the source of its OpenAPI schema, its defaults and its types. */
 
@@ -8,13 +9,19 @@ export const KIND = 'TurnCluster'
 export const PLURAL = 'turnclusters'
 
 const port = z.int().min(1).max(65535)
-/** A Kubernetes duration of whole units, such as `90s`, `10m`, `12h`. */
-export const duration = z.string().regex(/^([0-9]+h)?([0-9]+m)?([0-9]+s)?$/).min(2).max(16)
+const secretName = z.string().min(1).max(253)
+/** A duration of whole units, such as `90s`, `10m`, `12h`; `rules.ts` says what it must be. */
+export const duration = z.string().min(2).max(16)
 
 export const listener = z.object({
-  name: z.string().regex(/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/).max(15),
-  protocol: z.enum(['UDP', 'TCP', 'TLS']),
-  port,
+  name: z
+    .string()
+    .max(15)
+    .describe('Name of the listener, unique in the cluster: lower-case letters, digits and dashes.'),
+  protocol: z
+    .enum(['UDP', 'TCP', 'TLS'])
+    .describe('What clients speak. TLS tells plain TCP apart by the first byte, so both reach its port.'),
+  port: port.describe('Port that every relay opens on its public addresses.'),
 })
 
 export const DEFAULT_LISTENERS = [
@@ -22,79 +29,214 @@ export const DEFAULT_LISTENERS = [
   { name: 'tcp', protocol: 'TCP', port: 3478 },
 ] as const
 
+/** Added to `DEFAULT_LISTENERS` where `tls` is set. */
+export const DEFAULT_TLS_LISTENER = { name: 'tls', protocol: 'TLS', port: 443 } as const
+
 export const addressSource = z.enum(['NodeAnnotation', 'NodeExternalIP', 'NodeInternalIP'])
 
+const relayPorts = z.object({
+  min: port.default(49152).describe('First port of the range.'),
+  max: port.default(65535).describe('Last port of the range.'),
+})
+
+const network = z.object({
+  mode: z
+    .enum(['HostNetwork'])
+    .default('HostNetwork')
+    .describe(
+      'How relays reach the network. HostNetwork: one relay a node, on the addresses of the node itself.',
+    ),
+  relayPorts: relayPorts
+    .prefault({})
+    .describe('UDP ports that allocations are given, on every relay. Each allocation takes one.'),
+  addressSources: z
+    .array(addressSource)
+    .min(1)
+    .max(8)
+    .default(['NodeAnnotation', 'NodeExternalIP'])
+    .describe(
+      'Where the public addresses of a relay come from; the first source that has one wins. NodeAnnotation: ' +
+        'turnfleet.dev/public-address on the node. NodeExternalIP and NodeInternalIP: the addresses in the status ' +
+        'of the node; an internal address is used only when this list names it.',
+    ),
+  families: z
+    .array(z.enum(['IPv4', 'IPv6']))
+    .min(1)
+    .max(2)
+    .default(['IPv4', 'IPv6'])
+    .meta({ 'x-kubernetes-list-type': 'set' })
+    .describe('Address families that relays offer, where their nodes have them.'),
+})
+
+const tls = z.object({
+  secretName: secretName.describe('Secret of type kubernetes.io/tls in the same namespace.'),
+  hostname: z
+    .string()
+    .max(253)
+    .optional()
+    .describe(
+      'Host name in turns: URLs. {address} in it stands for the address of the relay with dashes for dots and ' +
+        'colons (203-0-113-10), so that a wildcard certificate and DNS zone can name every relay. Absent: URLs ' +
+        'carry the address itself, and the certificate must name it.',
+    ),
+})
+
+const credentials = z.object({
+  secretName: secretName
+    .optional()
+    .describe(
+      'Secret with the key ring (entry keys.yaml), kept by you. Absent: <name>-turn-keys, made by the operator.',
+    ),
+  ttl: duration.default('12h').describe('How long a credential given to a client is valid.'),
+})
+
+const cidrs = z.array(z.string().max(64)).max(256).default([])
+const peers = z.object({
+  mode: z
+    .enum(['Public', 'Private'])
+    .default('Public')
+    .describe(
+      'Whom clients may talk to. Public: any global unicast address. Private: only what allow names.',
+    ),
+  allow: cidrs.describe('Addresses or CIDRs that are allowed although they are refused by default.'),
+  deny: cidrs.describe('Addresses or CIDRs that are refused; wins over allow.'),
+})
+
+const limits = z.object({
+  allocationsPerRelay: z.int().min(1).max(65536).default(4000).describe('Capacity of one relay.'),
+  allocationsPerUser: z
+    .int()
+    .min(1)
+    .max(65536)
+    .default(60)
+    .describe('Allocations of one user on one relay. A browser makes up to six for a connection.'),
+  bytesPerSecondPerAllocation: z
+    .int()
+    .min(0)
+    .max(100_000_000_000)
+    .default(12_500_000)
+    .describe('Relayed bytes per second of one allocation, each direction. 0 turns the limit off.'),
+  packetsPerSecondPerAllocation: z
+    .int()
+    .min(0)
+    .max(1_000_000_000)
+    .default(20_000)
+    .describe('Relayed packets per second of one allocation, each direction. 0 turns the limit off.'),
+})
+
+const autoscaling = z.object({
+  enabled: z
+    .boolean()
+    .default(false)
+    .describe('Let the operator choose the number of relays; replicas is then ignored.'),
+  minReplicas: z.int().min(1).max(1000).default(2).describe('Never fewer relays than this.'),
+  maxReplicas: z.int().min(1).max(1000).default(20).describe('Never more relays than this.'),
+  targetUtilization: z
+    .int()
+    .min(1)
+    .max(100)
+    .default(70)
+    .describe('Percent of its capacity that a relay is to be filled to.'),
+  buffer: z
+    .object({
+      allocations: z
+        .int()
+        .min(0)
+        .max(10_000_000)
+        .default(200)
+        .describe('Allocations that must fit at any time without a new relay.'),
+    })
+    .prefault({})
+    .describe('Room kept free for clients to come.'),
+  scaleDownStabilization: duration
+    .default('600s')
+    .describe('The fleet shrinks only to the largest size that was wanted in this time.'),
+})
+
+const stringMap = (description: string) =>
+  z
+    .record(z.string().max(317), z.string().max(4096))
+    .meta({ maxProperties: 64 })
+    .optional()
+    .describe(description)
+/** A Kubernetes object that is passed on as it stands. */
+const passedOn = () => z.record(z.string(), z.unknown())
+const quantities = (description: string) =>
+  z
+    .record(z.string().max(317), z.union([z.int(), z.string().max(64)]))
+    .meta({ maxProperties: 16 })
+    .optional()
+    .describe(description)
+
+const pod = z.object({
+  resources: z
+    .object({
+      requests: quantities('What the scheduler sets aside, such as cpu: 500m.'),
+      limits: quantities('What the relay may use at most.'),
+    })
+    .optional()
+    .describe('Resources of the relay container. Absent: requests of 100m cpu and 128Mi memory.'),
+  nodeSelector: stringMap('Labels that a node must carry to run a relay.'),
+  tolerations: z.array(passedOn()).max(32).optional().describe('Taints that relays put up with.'),
+  affinity: passedOn()
+    .optional()
+    .describe('Affinity of the pods; one relay a node is always required besides.'),
+  topologySpreadConstraints: z.array(passedOn()).max(16).optional().describe('How relays spread over zones.'),
+  priorityClassName: z.string().max(253).optional().describe('PriorityClass of the pods.'),
+  labels: stringMap('Further labels of the pods.'),
+  annotations: stringMap('Further annotations of the pods.'),
+})
+
 export const turnClusterSpec = z.object({
-  realm: z.string().min(1).max(127),
-  replicas: z.int().min(0).max(1000).default(2),
-  /** Defaulted in code: UDP and TCP 3478, and TLS 443 where `tls` is set. */
-  listeners: z.array(listener).min(1).max(16).optional(),
-  network: z
+  realm: z
+    .string()
+    .min(1)
+    .max(127)
+    .describe(
+      'Realm of the credentials, usually a domain name. It cannot be changed: credentials in use carry it.',
+    ),
+  replicas: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(2)
+    .describe('Number of relays. Ignored while autoscaling is enabled.'),
+  listeners: z
+    .array(listener)
+    .min(1)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+    .optional()
+    .describe(
+      'What clients connect to, on every relay. Absent: UDP and TCP 3478, and TLS 443 where tls is set.',
+    ),
+  network: network.prefault({}).describe('Addresses and ports of the relays.'),
+  tls: tls.optional().describe('Certificate of the TLS listeners.'),
+  credentials: credentials.prefault({}).describe('Keys that the credentials of clients are made with.'),
+  peers: peers.prefault({}).describe('Addresses that clients may reach through a relay.'),
+  limits: limits.prefault({}).describe('Limits of every relay.'),
+  autoscaling: autoscaling.prefault({}).describe('How the number of relays follows the live allocations.'),
+  drain: z
     .object({
-      mode: z.enum(['HostNetwork']).default('HostNetwork'),
-      relayPorts: z.object({ min: port.default(49152), max: port.default(65535) }).prefault({}),
-      addressSources: z.array(addressSource).min(1).max(8).default(['NodeAnnotation', 'NodeExternalIP']),
-      families: z.array(z.enum(['IPv4', 'IPv6'])).min(1).max(2).default(['IPv4', 'IPv6']),
+      maxDuration: duration
+        .default('4h')
+        .describe('A draining relay is ended after this time even when it still carries allocations.'),
     })
-    .prefault({}),
-  tls: z.object({ secretName: z.string().min(1).max(253) }).optional(),
-  credentials: z
-    .object({
-      /** Absent: `<name>-turn-keys`, created by the operator. */
-      secretName: z.string().min(1).max(253).optional(),
-      ttl: duration.default('12h'),
-    })
-    .prefault({}),
-  peers: z
-    .object({
-      mode: z.enum(['Public', 'Private']).default('Public'),
-      allow: z.array(z.string().max(64)).max(256).default([]),
-      deny: z.array(z.string().max(64)).max(256).default([]),
-    })
-    .prefault({}),
-  limits: z
-    .object({
-      allocationsPerRelay: z.int().min(1).max(65536).default(4000),
-      allocationsPerUser: z.int().min(1).max(65536).default(60),
-      bytesPerSecondPerAllocation: z.int().min(0).default(12_500_000),
-      packetsPerSecondPerAllocation: z.int().min(0).default(20_000),
-    })
-    .prefault({}),
-  autoscaling: z
-    .object({
-      enabled: z.boolean().default(false),
-      minReplicas: z.int().min(1).max(1000).default(2),
-      maxReplicas: z.int().min(1).max(1000).default(20),
-      /** Percent of the capacity of the ready relays. */
-      targetUtilization: z.int().min(1).max(100).default(70),
-      buffer: z.object({ allocations: z.int().min(0).default(200) }).prefault({}),
-      scaleDownStabilization: duration.default('600s'),
-    })
-    .prefault({}),
-  drain: z.object({ maxDuration: duration.default('4h') }).prefault({}),
-  datapath: z.enum(['Auto', 'Portable', 'Batched', 'Kernel']).default('Auto'),
-  pod: z
-    .object({
-      resources: z
-        .object({
-          requests: z.record(z.string(), z.string()).optional(),
-          limits: z.record(z.string(), z.string()).optional(),
-        })
-        .optional(),
-      nodeSelector: z.record(z.string(), z.string()).optional(),
-      tolerations: z.array(z.record(z.string(), z.unknown())).max(32).optional(),
-      affinity: z.record(z.string(), z.unknown()).optional(),
-      topologySpreadConstraints: z.array(z.record(z.string(), z.unknown())).max(16).optional(),
-      priorityClassName: z.string().max(253).optional(),
-      labels: z.record(z.string(), z.string()).optional(),
-      annotations: z.record(z.string(), z.string()).optional(),
-    })
-    .prefault({}),
+    .prefault({})
+    .describe('How a relay is taken out of service.'),
+  datapath: z
+    .enum(['Auto', 'Portable', 'Batched', 'Kernel'])
+    .default('Auto')
+    .describe('How relays move packets. Auto takes the fastest one that the node allows.'),
+  pod: pod.prefault({}).describe('Additions to the pods of the relays.'),
 })
 
 export type TurnClusterSpec = z.infer<typeof turnClusterSpec>
 export type TurnClusterSpecInput = z.input<typeof turnClusterSpec>
 export type Listener = z.infer<typeof listener>
+export type TurnClusterStatus = z.infer<typeof turnClusterStatus>
+export type RelayStatus = NonNullable<TurnClusterStatus['relays']>[number]
+export type Condition = NonNullable<TurnClusterStatus['conditions']>[number]
 
 export const CONDITION_TYPES = [
   'Ready',
@@ -107,41 +249,16 @@ export const CONDITION_TYPES = [
 ] as const
 export type ConditionType = (typeof CONDITION_TYPES)[number]
 
-export interface Condition {
-  type: ConditionType
-  status: 'True' | 'False' | 'Unknown'
-  reason: string
-  message: string
-  observedGeneration: number
-  lastTransitionTime: string
-}
-
-export type RelayState = 'Pending' | 'Starting' | 'Verifying' | 'Ready' | 'Draining' | 'Drained' | 'Lost'
-
-export interface RelayStatus {
-  name: string
-  node?: string
-  address?: string
-  state: RelayState
-  allocations?: number
-}
-
-export interface TurnClusterStatus {
-  observedGeneration?: number
-  conditions?: Condition[]
-  replicas?: number
-  readyReplicas?: number
-  drainingReplicas?: number
-  /** Label selector of the relays, in the string form that `/scale` wants. */
-  selector?: string
-  allocations?: { active: number; draining: number; capacity: number }
-  utilizationPercent?: number
-  autoscaling?: { desired: number; binding: string; message: string; time: string }
-  /** At most 100 entries; `relaysOmitted` counts the rest. */
-  relays?: RelayStatus[]
-  relaysOmitted?: number
-  uris?: string[]
-}
+export const RELAY_STATES = [
+  'Pending',
+  'Starting',
+  'Verifying',
+  'Ready',
+  'Draining',
+  'Drained',
+  'Lost',
+] as const
+export type RelayState = (typeof RELAY_STATES)[number]
 
 export interface ObjectMeta {
   name: string

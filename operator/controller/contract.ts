@@ -27,7 +27,7 @@ export interface ObservedRelay {
   trouble?: { reason: string; message: string }
   /** What the operator has written on it. */
   addresses: RelayAddress[]
-  /** Set by us, survives an operator restart. */
+  /** Set by `drain` (with the reason of the action) or by a person; survives an operator restart. */
   drain?: { sinceMs: number; reason: string }
 }
 
@@ -92,6 +92,8 @@ export interface ObservedCluster {
   checks: ReadonlyMap<string, RelayCheck>
   /** Hash of the relay configuration in force, undefined when it was never written. */
   configHash?: string
+  /** Hash of the relay configuration that the spec asks for (`operator/specs` makes both). */
+  desiredConfigHash: string
 }
 
 /** One step with its reason; `reason` is a CamelCase word for Events, `message` a sentence. */
@@ -126,6 +128,16 @@ export interface PublishedRelay {
   addresses: string[]
   allocations: number
   capacity: number
+  /**
+   * What this relay itself reports to listen on, where it differs from the cluster's: relays that share a
+   * machine shift their ports, and a relay of an older revision keeps its own. Filled in by the fleet.
+   */
+  listeners?: PublishedListener[]
+}
+
+export interface PublishedListener {
+  protocol: 'UDP' | 'TCP' | 'TLS'
+  port: number
 }
 
 /** What the credentials endpoint serves of one cluster; replaced whole after each reconcile. */
@@ -133,8 +145,8 @@ export interface PublishedCluster {
   key: ClusterKey
   realm: string
   ttlSeconds: number
-  listeners: { protocol: 'UDP' | 'TCP' | 'TLS'; port: number }[]
-  /** Host name that the certificate carries and that `turns:` URLs use where it resolves; undefined: the address. */
+  listeners: PublishedListener[]
+  /** Host name for `turns:` URLs; `{address}` in it stands for the dashed address; undefined: the address itself. */
   tlsName?: string
   keyRing: KeyRing | undefined
   /** Ready relays only. */

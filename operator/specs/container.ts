@@ -1,0 +1,94 @@
+import { hashBelow } from '../api/hash.ts'
+import { effectiveListeners } from '../api/listeners.ts'
+import type { TurnCluster } from '../api/turn-cluster.ts'
+import { RELAY_FILES } from './names.ts'
+import type { Container, ContainerPort, EnvVar, Probe } from './objects.ts'
+import type { RelayPodInputs } from './pod.ts'
+import { needsPrivilegedPorts } from './revision.ts'
+import { relayMounts } from './volumes.ts'
+
+/** Ports on the loopback of a node that the control listeners of relays are given. */
+export const CONTROL_PORTS = { min: 21_000, max: 21_999 } as const
+const LOOPBACK = '127.0.0.1'
+const DEFAULT_REQUESTS = { cpu: '100m', memory: '128Mi' }
+
+export function relayContainer(
+  cluster: TurnCluster,
+  ordinal: number,
+  revision: string,
+  inputs: RelayPodInputs,
+): Container {
+  const port = controlPort(cluster, ordinal, revision)
+  const privileged = needsPrivilegedPorts(cluster.spec)
+  return {
+    name: 'relay',
+    image: inputs.image,
+    ...(inputs.imagePullPolicy && { imagePullPolicy: inputs.imagePullPolicy }),
+    args: ['--config', RELAY_FILES.config],
+    env: environment(cluster, port),
+    ports: [...listenerPorts(cluster), controlContainerPort(port)],
+    resources: resources(cluster),
+    livenessProbe: probe('/livez', port, { periodSeconds: 10, failureThreshold: 6 }),
+    readinessProbe: probe('/readyz', port, { periodSeconds: 1, failureThreshold: 2 }),
+    securityContext: {
+      // A file capability on the image's node binary raises the right to bind port 443, and that needs escalation.
+      allowPrivilegeEscalation: privileged,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], ...(privileged && { add: ['NET_BIND_SERVICE'] }) },
+    },
+    volumeMounts: relayMounts(cluster),
+  }
+}
+
+/**
+ * The control port of one relay: two relays may share a node, so it is its own. It is declared on the pod, so
+ * that the scheduler keeps two relays with the same one apart.
+ */
+export function controlPort(cluster: TurnCluster, ordinal: number, revision: string): number {
+  const taken = new Set(effectiveListeners(cluster.spec).map((listener) => listener.port))
+  const size = CONTROL_PORTS.max - CONTROL_PORTS.min + 1
+  const start = hashBelow(`${cluster.metadata.uid}/${ordinal}/${revision}`, size)
+  const free = Array.from({ length: taken.size + 1 }, (_, i) => CONTROL_PORTS.min + ((start + i) % size))
+  return free.find((port) => !taken.has(port)) ?? CONTROL_PORTS.min
+}
+
+/** What differs from pod to pod; everything else is in the configuration file that they share. */
+function environment(cluster: TurnCluster, port: number): EnvVar[] {
+  return [
+    { name: 'TURNFLEET_CLUSTER', value: `${cluster.metadata.namespace}/${cluster.metadata.name}` },
+    { name: 'TURNFLEET_RELAY_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+    { name: 'TURNFLEET_RELAY_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+    { name: 'TURNFLEET_CONTROL_PORT', value: String(port) },
+  ]
+}
+
+/** Declared so that two clusters with the same listeners never share a node. */
+function listenerPorts(cluster: TurnCluster): ContainerPort[] {
+  const ports = new Map<string, ContainerPort>()
+  for (const { name, protocol, port } of effectiveListeners(cluster.spec)) {
+    const transport = protocol === 'UDP' ? 'UDP' : 'TCP'
+    const key = `${transport}/${port}`
+    if (!ports.has(key)) ports.set(key, { name, containerPort: port, hostPort: port, protocol: transport })
+  }
+  return [...ports.values()]
+}
+
+function controlContainerPort(port: number): ContainerPort {
+  return { containerPort: port, hostPort: port, hostIP: LOOPBACK, protocol: 'TCP' }
+}
+
+function resources(cluster: TurnCluster): Container['resources'] {
+  const { requests, limits } = cluster.spec.pod.resources ?? {}
+  return {
+    requests: requests ? asText(requests) : DEFAULT_REQUESTS,
+    ...(limits && { limits: asText(limits) }),
+  }
+}
+
+function asText(quantities: Record<string, string | number>): Record<string, string> {
+  return Object.fromEntries(Object.entries(quantities).map(([name, quantity]) => [name, String(quantity)]))
+}
+
+function probe(path: string, port: number, timing: Pick<Probe, 'periodSeconds' | 'failureThreshold'>): Probe {
+  return { httpGet: { host: LOOPBACK, path, port }, timeoutSeconds: 5, ...timing }
+}

@@ -1,0 +1,72 @@
+import type { RelayConfigInput } from '../../relay/api/config.ts'
+import { durationSeconds } from '../api/durations.ts'
+import { effectiveListeners } from '../api/listeners.ts'
+import type { Listener, TurnCluster } from '../api/turn-cluster.ts'
+
+/** What a driver decides about a relay's configuration: where its files lie and what this machine leaves it. */
+export interface RelayPlace {
+  addressesFile?: string
+  addresses?: RelayConfigInput['relay']['addresses']
+  keysFile: string
+  /** Used where the spec has `tls` or a TLS listener. */
+  tls?: { certFile: string; keyFile: string }
+  operator?: RelayConfigInput['operator']
+  control?: RelayConfigInput['control']
+  /** Other listeners than those of the spec, where relays share a machine. */
+  listeners?: readonly Pick<Listener, 'protocol' | 'port'>[]
+  /** Another range than that of the spec, where relays share an address. */
+  relayPorts?: { min: number; max: number }
+  identity?: RelayConfigInput['identity']
+  workers?: number
+}
+
+const LEAST_STREAMS = 10_000
+
+/** The configuration file of a relay of this cluster: one function for pods and for local processes. */
+export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayPlace): RelayConfigInput {
+  const { spec } = cluster
+  const listeners = relayListeners(place.listeners ?? effectiveListeners(spec))
+  const needsTls = listeners.some((listener) => listener.protocol === 'tls')
+  return {
+    realm: spec.realm,
+    listeners,
+    relay: {
+      ...(place.addresses && { addresses: place.addresses }),
+      ...(place.addressesFile !== undefined && { addressesFile: place.addressesFile }),
+      ports: place.relayPorts ?? spec.network.relayPorts,
+    },
+    ...(needsTls && place.tls && { tls: place.tls }),
+    credentials: { keysFile: place.keysFile },
+    peers: {
+      mode: spec.peers.mode === 'Public' ? 'public' : 'private',
+      allow: spec.peers.allow,
+      deny: spec.peers.deny,
+    },
+    limits: {
+      allocations: spec.limits.allocationsPerRelay,
+      allocationsPerUser: spec.limits.allocationsPerUser,
+      bytesPerSecondPerAllocation: spec.limits.bytesPerSecondPerAllocation,
+      packetsPerSecondPerAllocation: spec.limits.packetsPerSecondPerAllocation,
+      streams: Math.max(LEAST_STREAMS, 2 * spec.limits.allocationsPerRelay),
+    },
+    drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
+    datapath: DATAPATHS[spec.datapath],
+    ...(place.control && { control: place.control }),
+    ...(place.operator && { operator: place.operator }),
+    ...(place.identity && { identity: place.identity }),
+    ...(place.workers !== undefined && { workers: place.workers }),
+  }
+}
+
+const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const
+const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls' } as const
+
+/** A TLS listener takes plain TCP as well, so that a TCP listener on its port would be one too many. */
+function relayListeners(
+  listeners: readonly Pick<Listener, 'protocol' | 'port'>[],
+): RelayConfigInput['listeners'] {
+  const tlsPorts = new Set(listeners.filter((l) => l.protocol === 'TLS').map((l) => l.port))
+  return listeners
+    .filter((listener) => listener.protocol !== 'TCP' || !tlsPorts.has(listener.port))
+    .map(({ protocol, port }) => ({ protocol: PROTOCOLS[protocol], port }))
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod'
+import { type Schema, specSchema, statusSchema } from '../operator/api/crd.ts'
+import { SPEC_RULES, TRANSITION_RULES } from '../operator/api/rules.ts'
+import { relayConfig } from '../relay/api/config.ts'
+
+/** Every field of the TurnCluster and of the relay's configuration file, as Markdown. */
+export function reference(): string {
+  const relay = z.toJSONSchema(relayConfig, { io: 'input', target: 'openapi-3.0' }) as Schema
+  return (
+    [
+      '# Reference',
+      'This page is generated from the schemas by `npm run generate`.',
+      '## TurnCluster: `spec`',
+      table(specSchema()),
+      'The API server also refuses a spec in these cases:',
+      [...SPEC_RULES, ...TRANSITION_RULES].map((rule) => `- ${rule.message}`).join('\n'),
+      '## TurnCluster: `status`',
+      table(statusSchema()),
+      '## Configuration file of a relay',
+      table(relay),
+      '',
+    ]
+      .join('\n\n')
+      .trimEnd() + '\n'
+  )
+}
+
+function table(schema: Schema): string {
+  const rows = fields(schema, '').map((row) => `| ${row.map(cell).join(' | ')} |`)
+  return ['| Field | Type | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+function fields(schema: Schema, prefix: string): string[][] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    const path = `${prefix}${name}`
+    const required = schema.required?.includes(name) ?? false
+    const row = [`\`${path}\``, typeOf(field), defaultOf(field, required), field.description ?? '']
+    return [row, ...fields(field, `${path}.`), ...(field.items ? fields(field.items, `${path}[].`) : [])]
+  })
+}
+
+function typeOf(field: Schema): string {
+  if (field.enum) return field.enum.map((value) => `\`${value}\``).join(', ')
+  if (field.anyOf) return field.anyOf.map(typeOf).join(' or ')
+  if (field.type === 'array') return `list of ${typeOf(field.items ?? {})}`
+  if (field.additionalProperties && Object.keys(field.additionalProperties).length > 0) {
+    return `map of ${typeOf(field.additionalProperties)}`
+  }
+  const bounds = [field.minimum, field.maximum].map((bound) =>
+    bound === undefined || Math.abs(bound) === Number.MAX_SAFE_INTEGER ? undefined : bound,
+  )
+  const type = field.type ?? 'any'
+  if (bounds.every((bound) => bound === undefined)) return type
+  return `${type}, ${bounds[0] ?? ''}…${bounds[1] ?? ''}`
+}
+
+function defaultOf(field: Schema, required: boolean): string {
+  if (required) return 'required'
+  if (field.default === undefined || field.type === 'object') return ''
+  return `\`${JSON.stringify(field.default)}\``
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ')
+}
