@@ -1,0 +1,232 @@
+import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
+import type {
+  ClusterKey,
+  Fleet,
+  PublishedCluster,
+  PublishedRelay,
+  RelayCheck,
+  RelayLoad,
+} from '../controller/contract.ts'
+import { type CheckOutcome, type CheckTarget, type RelayCheckLimits, RelayChecks } from './relay-checks.ts'
+
+/** Allocates, permits and echoes through the relay's public address. */
+export type RelayChecker = (
+  target: CheckTarget & { cluster: PublishedCluster | undefined; report: LoadReport | undefined },
+  signal: AbortSignal,
+) => Promise<CheckOutcome>
+
+export interface FleetOptions {
+  checker: RelayChecker
+  checkLimits?: Partial<RelayCheckLimits>
+  /** Wall time. */
+  nowMs?: () => number
+  /** How often relays report; what relays of a cluster without directives are told. */
+  reportIntervalSeconds?: number
+}
+
+const DEFAULT_REPORT_INTERVAL_SECONDS = 2
+const CLUSTERS_MAX = 2000
+/** A cluster has at most 1000 relays and during a rollout as many again. */
+const RELAYS_PER_CLUSTER_MAX = 2500
+/** Counts of allocations move all the time: they wake the plan at most this often per cluster. */
+const COUNT_CHANGE_INTERVAL_MS = 1000
+/** A relay that has been silent so long is forgotten when the fleet's memory of its cluster is tidied. */
+const SILENT_RELAY_KEPT_MS = 600_000
+/** A report with an older start is a late one, unless the newer process has gone silent (its clock was set back). */
+const RESTART_AFTER_SILENCE_MS = 10_000
+
+const PROTOCOLS = ['UDP', 'TCP', 'TLS'] as const
+
+interface ClusterMemory {
+  loads: Map<string, RelayLoad>
+  directives?: ReadonlyMap<string, Directives>
+  published?: PublishedCluster
+  countTimer?: NodeJS.Timeout
+  countChangedAtMs: number
+}
+
+/** Makes the operator's memory of what relays report and of what they are to be told. */
+export function createFleet(options: FleetOptions): Fleet {
+  return new FleetRegistry(options)
+}
+
+class FleetRegistry implements Fleet {
+  readonly #nowMs: () => number
+  readonly #interval: number
+  readonly #clusters = new Map<ClusterKey, ClusterMemory>()
+  readonly #listeners: ((key: ClusterKey) => void)[] = []
+  readonly #checks: RelayChecks
+
+  constructor(options: FleetOptions) {
+    this.#nowMs = options.nowMs ?? Date.now
+    this.#interval = options.reportIntervalSeconds ?? DEFAULT_REPORT_INTERVAL_SECONDS
+    this.#checks = new RelayChecks({
+      checker: (target, signal) => {
+        const memory = this.#clusters.get(target.key)
+        const report = memory?.loads.get(target.uid)?.report
+        return options.checker({ ...target, cluster: memory?.published, report }, signal)
+      },
+      nowMs: this.#nowMs,
+      onEnd: (key) => this.#notify(key),
+      ...(options.checkLimits ? { limits: options.checkLimits } : {}),
+    })
+  }
+
+  report(report: LoadReport, nowMs: number): Directives {
+    const memory = this.#clusters.get(report.cluster) ?? this.#create(report.cluster)
+    if (!memory) return this.#keepGoing(report)
+    const before = memory.loads.get(report.uid)
+    if (before ? !isLate(before, report, nowMs) : hasRoom(memory, nowMs)) {
+      memory.loads.set(report.uid, { report, receivedAtMs: nowMs })
+      if (!before || mattersAtOnce(before.report, report)) this.#notify(report.cluster)
+      else if (countsDiffer(before.report, report)) this.#notifyOfCounts(report.cluster, memory, nowMs)
+    }
+    if (!memory.directives) return this.#keepGoing(report)
+    return memory.directives.get(report.uid) ?? this.#carryOn()
+  }
+
+  loads(key: ClusterKey): ReadonlyMap<string, RelayLoad> {
+    return this.#clusters.get(key)?.loads ?? new Map()
+  }
+
+  checks(key: ClusterKey): ReadonlyMap<string, RelayCheck> {
+    return this.#checks.results(key)
+  }
+
+  startCheck(key: ClusterKey, uid: string, address: string): void {
+    this.#checks.start({ key, uid, address })
+  }
+
+  setDirectives(key: ClusterKey, byUid: ReadonlyMap<string, Directives>): void {
+    const memory = this.#clusters.get(key) ?? this.#create(key)
+    if (!memory) return
+    memory.directives = new Map(byUid)
+    const silentSinceMs = this.#nowMs() - SILENT_RELAY_KEPT_MS
+    for (const [uid, load] of memory.loads) {
+      if (!byUid.has(uid) && load.receivedAtMs < silentSinceMs) memory.loads.delete(uid)
+    }
+    this.#checks.forget(key, (uid) => byUid.has(uid) || memory.loads.has(uid))
+  }
+
+  publish(cluster: PublishedCluster): void {
+    const memory = this.#clusters.get(cluster.key) ?? this.#create(cluster.key)
+    if (!memory) return
+    const relays = cluster.relays.map((relay) =>
+      withOwnListeners(relay, cluster, memory.loads.get(relay.uid)),
+    )
+    memory.published = { ...cluster, relays }
+  }
+
+  published(key: ClusterKey): PublishedCluster | undefined {
+    return this.#clusters.get(key)?.published
+  }
+
+  publishedKeys(): ClusterKey[] {
+    return [...this.#clusters].filter(([, memory]) => memory.published).map(([key]) => key)
+  }
+
+  forget(key: ClusterKey): void {
+    clearTimeout(this.#clusters.get(key)?.countTimer)
+    this.#clusters.delete(key)
+    this.#checks.forget(key)
+  }
+
+  onChange(listener: (key: ClusterKey) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  #create(key: ClusterKey): ClusterMemory | undefined {
+    if (this.#clusters.size >= CLUSTERS_MAX) return undefined
+    const memory: ClusterMemory = { loads: new Map(), countChangedAtMs: Number.NEGATIVE_INFINITY }
+    this.#clusters.set(key, memory)
+    return memory
+  }
+
+  /** Before the first plan (an operator restart) a relay goes on as it is: a drain is neither begun nor undone. */
+  #keepGoing(report: LoadReport): Directives {
+    return { ...this.#carryOn(), drain: report.state === 'draining' || report.state === 'drained' }
+  }
+
+  #carryOn(): Directives {
+    return { drain: false, alternates: [], intervalSeconds: this.#interval }
+  }
+
+  #notifyOfCounts(key: ClusterKey, memory: ClusterMemory, nowMs: number): void {
+    if (memory.countTimer) return
+    const waitMs = Math.max(0, memory.countChangedAtMs + COUNT_CHANGE_INTERVAL_MS - nowMs)
+    memory.countTimer = setTimeout(() => {
+      delete memory.countTimer
+      memory.countChangedAtMs = this.#nowMs()
+      this.#notify(key)
+    }, waitMs)
+    memory.countTimer.unref()
+  }
+
+  #notify(key: ClusterKey): void {
+    for (const listener of this.#listeners) listener(key)
+  }
+}
+
+/** What a relay says that it listens on, in the words of the API. */
+export function reportedListeners(report: LoadReport | undefined): PublishedCluster['listeners'] {
+  const listeners: PublishedCluster['listeners'] = []
+  for (const { protocol, port } of report?.listeners ?? []) {
+    const name = PROTOCOLS.find((known) => known === protocol.toUpperCase())
+    if (name) listeners.push({ protocol: name, port })
+  }
+  return listeners
+}
+
+function withOwnListeners(
+  relay: PublishedRelay,
+  cluster: PublishedCluster,
+  load: RelayLoad | undefined,
+): PublishedRelay {
+  const own = reportedListeners(load?.report)
+  if (own.length === 0 || sameListeners(own, cluster.listeners)) return relay
+  return { ...relay, listeners: own }
+}
+
+function sameListeners(a: PublishedCluster['listeners'], b: PublishedCluster['listeners']): boolean {
+  const word = ({ protocol, port }: { protocol: string; port: number }) => `${protocol}:${port}`
+  const words = new Set(a.map(word))
+  return words.size === b.length && b.every((listener) => words.has(word(listener)))
+}
+
+function isLate(before: RelayLoad, report: LoadReport, nowMs: number): boolean {
+  const { report: last, receivedAtMs } = before
+  if (report.startedAtMs === last.startedAtMs) return report.sequence <= last.sequence
+  return report.startedAtMs < last.startedAtMs && nowMs - receivedAtMs < RESTART_AFTER_SILENCE_MS
+}
+
+function hasRoom(memory: ClusterMemory, nowMs: number): boolean {
+  if (memory.loads.size < RELAYS_PER_CLUSTER_MAX) return true
+  for (const [uid, load] of memory.loads) {
+    if (load.receivedAtMs < nowMs - SILENT_RELAY_KEPT_MS) memory.loads.delete(uid)
+  }
+  return memory.loads.size < RELAYS_PER_CLUSTER_MAX
+}
+
+function mattersAtOnce(before: LoadReport, after: LoadReport): boolean {
+  if (before.startedAtMs !== after.startedAtMs || before.state !== after.state) return true
+  if (before.drainAcknowledged !== after.drainAcknowledged) return true
+  // The last allocation of a draining relay is what its deletion waits for.
+  if (after.drainAcknowledged && after.allocations === 0 && before.allocations > 0) return true
+  return slowlyChanging(before) !== slowlyChanging(after)
+}
+
+function slowlyChanging({
+  capacity,
+  addresses,
+  listeners,
+  keyIds,
+  tls,
+  problems,
+  version,
+}: LoadReport): string {
+  return JSON.stringify([capacity, addresses, listeners, keyIds, tls, problems, version])
+}
+
+function countsDiffer(before: LoadReport, after: LoadReport): boolean {
+  return before.allocations !== after.allocations
+}
