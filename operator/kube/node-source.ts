@@ -1,0 +1,118 @@
+import type { ObservedNode } from '../controller/contract.ts'
+import { isStatus, type KubeClient } from './client.ts'
+import type { Clock } from './clock.ts'
+import type { NodeObject } from './objects.ts'
+import { observedNode } from './observe.ts'
+import { Reflector } from './reflector.ts'
+
+const NODES_PATH = '/api/v1/nodes'
+/** How old what was got by name may be. */
+const KEPT_MS = 15_000
+const KEPT_MAX = 10_000
+
+export interface NodeSourceOptions {
+  /** Called with the node's name when something of it that matters has changed. */
+  onChange: (name: string) => void
+  onError?: (error: Error) => void
+  clock: Clock
+  random: () => number
+}
+
+/**
+ * The cluster's nodes, watched where the operator may; where it may only get them by name, those that relays
+ * run on are got when they are needed.
+ */
+export class NodeSource {
+  readonly reflector: Reflector<NodeObject>
+  readonly #client: KubeClient
+  readonly #clock: Clock
+  readonly #observed = new Map<string, ObservedNode>()
+  readonly #got = new Map<string, { node: ObservedNode | undefined; atMs: number }>()
+  readonly #forbidden = Promise.withResolvers<void>()
+  #mayWatch = true
+
+  constructor(client: KubeClient, options: NodeSourceOptions) {
+    this.#client = client
+    this.#clock = options.clock
+    this.reflector = new Reflector<NodeObject>(client, {
+      path: NODES_PATH,
+      trim: trimNode,
+      onChange: (after, before) => {
+        const name = (after ?? before)!.metadata.name
+        if (this.#remember(name, after && observedNode(after))) options.onChange(name)
+      },
+      onError: (error) => {
+        if (!isStatus(error, 401, 403)) return options.onError?.(error)
+        if (this.#mayWatch) options.onError?.(new Error(`${error.message}: nodes are got by name instead`))
+        this.#mayWatch = false
+        this.#forbidden.resolve()
+      },
+      clock: options.clock,
+      random: options.random,
+    })
+  }
+
+  /** Resolves when the nodes are known, or when it is known that they must be asked for by name. */
+  async start(): Promise<void> {
+    this.reflector.start()
+    await Promise.race([this.reflector.synced, this.#forbidden.promise])
+  }
+
+  async stop(): Promise<void> {
+    await this.reflector.stop()
+  }
+
+  /** All the nodes that are known; those named are looked up where they are not. */
+  async nodes(named: readonly string[]): Promise<ObservedNode[]> {
+    const found = new Map(this.#observed)
+    for (const name of new Set(named)) {
+      if (found.has(name)) continue
+      const node = await this.#get(name)
+      if (node) found.set(name, node)
+    }
+    return [...found.values()]
+  }
+
+  async #get(name: string): Promise<ObservedNode | undefined> {
+    const known = this.#got.get(name)
+    if (known && this.#clock.nowMs() - known.atMs < KEPT_MS) return known.node
+    const object = await this.#client.find<NodeObject>(`${NODES_PATH}/${encodeURIComponent(name)}`)
+    const node = object && observedNode(object)
+    this.#got.delete(name)
+    this.#got.set(name, { node, atMs: this.#clock.nowMs() })
+    for (const oldest of this.#got.keys()) if (this.#got.size > KEPT_MAX) this.#got.delete(oldest)
+    return node
+  }
+
+  /** True where it differs from what was known. */
+  #remember(name: string, node: ObservedNode | undefined): boolean {
+    const before = this.#observed.get(name)
+    if (node) this.#observed.set(name, node)
+    else this.#observed.delete(name)
+    this.#got.delete(name)
+    return JSON.stringify(before) !== JSON.stringify(node)
+  }
+}
+
+/** Images, volumes and what else a node reports would be most of the operator's memory. */
+function trimNode({ metadata, spec, status }: NodeObject): NodeObject {
+  const { name, uid, resourceVersion, labels, annotations, deletionTimestamp } = metadata
+  return {
+    metadata: {
+      name,
+      ...(uid ? { uid } : {}),
+      ...(resourceVersion ? { resourceVersion } : {}),
+      ...(labels ? { labels } : {}),
+      ...(annotations ? { annotations } : {}),
+      ...(deletionTimestamp ? { deletionTimestamp } : {}),
+    },
+    spec: {
+      ...(spec?.unschedulable ? { unschedulable: true } : {}),
+      ...(spec?.taints ? { taints: spec.taints } : {}),
+    },
+    status: {
+      ...(status?.addresses ? { addresses: status.addresses } : {}),
+      ...(status?.conditions ? { conditions: status.conditions.filter(({ type }) => type === 'Ready') } : {}),
+    },
+  }
+}
