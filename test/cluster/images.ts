@@ -1,0 +1,171 @@
+import { createHash } from 'node:crypto'
+import {
+  access,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises'
+import { homedir, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { command, shell } from './command.ts'
+
+/**
+ * Container images without a registry, as archives in a cache outside the checkout: `node images.ts` builds
+ * them. The base image (Debian, this checkout's Node, this machine's npm) stands in for the one that the
+ * Dockerfile names by default, so that the real Dockerfile is what gets built.
+ */
+
+const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
+const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'turnfleet', 'images')
+const BUILD_TIMEOUT_MS = 240_000
+const DEBIAN = 'bookworm'
+const PACKAGES = 'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,netbase,tzdata'
+const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
+const BASE_IMAGE = 'registry.local/node:24'
+const PAUSE_IMAGE = 'registry.local/pause:1'
+/** What the images are made of, besides the base. */
+const SOURCES = ['Dockerfile', '.dockerignore', 'package.json', 'package-lock.json', 'operator', 'relay']
+
+export interface Images {
+  /** Archives that a node loads. */
+  archives: string[]
+  operator: string
+  relay: string
+}
+
+/** Builds what is not in the cache or has changed. */
+export async function buildImages(): Promise<Images> {
+  await mkdir(CACHE, { recursive: true })
+  const npm = dirname(dirname(await realpath((await command('which', ['npm'])).trim())))
+  const base = hash(DEBIAN, PACKAGES, process.version, await readFile(join(npm, 'package.json')))
+  await cached(`base-${base}`, (archive) => buildBase(npm, archive))
+  const pause = await cached(`pause-${base}`, buildPause)
+  const tag = hash(base, ...(await contents(SOURCES.map((name) => join(CHECKOUT, name)))))
+  const reference = (target: string) => `registry.local/turnfleet-${target}:${tag}`
+  const target = (name: string) =>
+    cached(`${name}-${tag}`, (archive) => buildTarget(name, reference(name), archive))
+  const archives = [pause, await target('relay'), await target('operator')]
+  return { archives, operator: reference('operator'), relay: reference('relay') }
+}
+
+async function buildBase(npm: string, archive: string): Promise<void> {
+  await inTemporaryDirectory(async (directory) => {
+    const rootfs = join(directory, 'rootfs.tar')
+    await buildah(['rmi', '--all', '--force'])
+    await command('mmdebstrap', ['-q', '--variant=extract', `--include=${PACKAGES}`, DEBIAN, rootfs], {
+      timeoutMs: BUILD_TIMEOUT_MS,
+    })
+    await copyFile(process.execPath, join(directory, 'node'))
+    await copyFile(CA_BUNDLE, join(directory, 'ca-certificates.crt'))
+    await cp(npm, join(directory, 'npm'), { recursive: true })
+    await shell(`cat > '${directory}/Dockerfile' <<'END'
+FROM scratch
+ADD rootfs.tar /
+COPY node /usr/local/bin/node
+COPY npm /usr/local/lib/node_modules/npm
+COPY ca-certificates.crt ${CA_BUNDLE}
+RUN echo root:x:0:0:root:/root:/bin/sh > /etc/passwd && ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
+END`)
+    await build(['-t', BASE_IMAGE, directory])
+    await save(BASE_IMAGE, archive)
+  })
+}
+
+/** The container that holds a pod's namespaces: all it does is wait. */
+async function buildPause(archive: string): Promise<void> {
+  await inTemporaryDirectory(async (directory) => {
+    await shell(
+      `printf 'FROM ${BASE_IMAGE}\\nENTRYPOINT ["sleep", "infinity"]\\n' > '${directory}/Dockerfile'`,
+    )
+    await build(['-t', PAUSE_IMAGE, directory])
+    await save(PAUSE_IMAGE, archive)
+  })
+}
+
+async function buildTarget(target: string, reference: string, archive: string): Promise<void> {
+  const npmrc = join(homedir(), '.npmrc')
+  const npmCache = (await command('npm', ['config', 'get', 'cache'])).trim()
+  await mkdir(npmCache, { recursive: true })
+  await build([
+    ...['--build-arg', `BASE=${BASE_IMAGE}`, '--target', target, '-t', reference],
+    // The registry as this machine is set up for it, and what `npm ci` of the checkout has fetched already.
+    ...((await exists(npmrc)) ? ['--secret', `id=npmrc,src=${npmrc}`] : []),
+    ...['--volume', `${npmCache}:/root/.npm:rw`],
+    CHECKOUT,
+  ])
+  await save(reference, archive)
+}
+
+function build(args: string[]): Promise<string> {
+  return buildah(['bud', '-q', '--isolation', 'chroot', '--network', 'host', ...args])
+}
+
+async function save(reference: string, archive: string): Promise<void> {
+  await buildah(['push', '-q', reference, `docker-archive:${archive}:${reference}`])
+}
+
+function buildah(args: string[]): Promise<string> {
+  const storage = ['--root', join(CACHE, 'storage'), '--runroot', join(CACHE, 'run')]
+  return command('buildah', [...storage, '--storage-driver', 'overlay', ...args], {
+    timeoutMs: BUILD_TIMEOUT_MS,
+  })
+}
+
+/** Path of an archive, made where it is not there; older ones of its kind go. */
+async function cached(name: string, make: (archive: string) => Promise<void>): Promise<string> {
+  const archive = join(CACHE, `${name}.tar`)
+  if (await exists(archive)) return archive
+  const kind = `${name.split('-')[0]}-`
+  for (const old of await readdir(CACHE)) {
+    if (old.startsWith(kind)) await rm(join(CACHE, old))
+  }
+  await make(`${archive}.part`)
+  await rename(`${archive}.part`, archive)
+  return archive
+}
+
+/** Contents of files and, in a fixed order, of the files below directories; tests are in no image. */
+async function contents(paths: string[]): Promise<(string | Buffer)[]> {
+  const found: (string | Buffer)[] = []
+  for (const path of paths) {
+    if ((await stat(path)).isDirectory()) {
+      const names = (await readdir(path)).sort().filter((name) => !name.endsWith('.test.ts'))
+      found.push(...(await contents(names.map((name) => join(path, name)))))
+    } else {
+      found.push(path.slice(CHECKOUT.length), await readFile(path))
+    }
+  }
+  return found
+}
+
+function hash(...parts: (string | Buffer)[]): string {
+  const digest = createHash('sha256')
+  for (const part of parts) digest.update(`${part.length}:`).update(part)
+  return digest.digest('hex').slice(0, 12)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function inTemporaryDirectory(work: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'turnfleet-image-'))
+  try {
+    await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+if (import.meta.main) console.log(JSON.stringify(await buildImages()))
