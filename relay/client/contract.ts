@@ -1,7 +1,7 @@
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 
 /** A request that the client makes; what it fails at is named by it. */
-export type ClientStep = 'binding' | 'allocate' | 'refresh' | 'permission' | 'channel'
+type ClientStep = 'binding' | 'allocate' | 'refresh' | 'permission' | 'channel'
 
 /** Why a request failed: the server refused, never answered, or answered what nobody can use. */
 export type FailureCause = 'refused' | 'timeout' | 'malformed'

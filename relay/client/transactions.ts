@@ -1,7 +1,7 @@
 import type { ClientRequest } from './contract.ts'
 
 /** Most requests that may wait for their answers. */
-export const TRANSACTIONS_MAX = 256
+const TRANSACTIONS_MAX = 256
 
 /** How long to wait for answers (RFC 8489 §6.2.1, §6.2.2). */
 export interface Timing {

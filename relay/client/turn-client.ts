@@ -22,9 +22,12 @@ import { DEFAULT_TIMING, type Timing, type Transaction, Transactions } from './t
 /** How often one request is made anew after 401 or 438 before it counts as refused. */
 export const AUTHENTICATION_RETRIES_MAX = 3
 /** Most events and packets that may wait to be drained; what comes on top is dropped, as on a network. */
-export const QUEUE_MAX = 8192
+const QUEUE_MAX = 8192
 /** Room for the largest Send indication. */
 const MESSAGE_BYTES_MAX = 65_535 + 128
+
+/** Shared: writing is synchronous, and thousands of clients need not hold 64 KiB each. */
+const WRITER = new StunWriter(MESSAGE_BYTES_MAX)
 
 const METHODS = {
   binding: METHOD.Binding,
@@ -54,7 +57,6 @@ export class TurnClient {
   readonly #authentication: Authentication
   readonly #transactions: Transactions
   readonly #reader = new StunReader()
-  readonly #writer = new StunWriter(MESSAGE_BYTES_MAX)
   readonly #channels = new Map<number, TransportAddress>()
   readonly #events: ClientEvent[] = []
   readonly #transmits: Uint8Array[] = []
@@ -98,8 +100,7 @@ export class TurnClient {
 
   /** Sends to a peer by Send indication (RFC 8656 §11.1). */
   sendIndication(peer: TransportAddress, data: Uint8Array): void {
-    const bytes = this.#writer
-      .start(METHOD.Send, CLASS.Indication, this.#crypto.randomBytes(12))
+    const bytes = WRITER.start(METHOD.Send, CLASS.Indication, this.#crypto.randomBytes(12))
       .addXorAddress(ATTRIBUTE.XorPeerAddress, peer)
       .addBytes(ATTRIBUTE.Data, data)
       .finish()
@@ -145,7 +146,7 @@ export class TurnClient {
 
   #request(request: ClientRequest, retries: number, now: number): void {
     const id = this.#crypto.randomBytes(12)
-    const writer = this.#writer.start(METHODS[request.step], CLASS.Request, id)
+    const writer = WRITER.start(METHODS[request.step], CLASS.Request, id)
     addAttributes(writer, request)
     const authenticated = request.step !== 'binding' && this.#authentication.realm !== undefined
     const bytes = writer.finish(authenticated ? this.#authentication.sign(writer) : { fingerprint: true })

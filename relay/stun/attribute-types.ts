@@ -40,9 +40,6 @@ export const FAMILY_CODE = { IPv4: 0x01, IPv6: 0x02 } as const
 /** IP protocol numbers in REQUESTED-TRANSPORT (RFC 8656 §18.7). */
 export const TRANSPORT_PROTOCOL = { Udp: 17, Tcp: 6 } as const
 
-/** Password algorithms (RFC 8489 §18.5). */
-export const PASSWORD_ALGORITHM = { Md5: 0x0001, Sha256: 0x0002 } as const
-
 /** Whether a receiver that does not know the attribute must refuse the request (RFC 8489 §14). */
 export function isComprehensionRequired(type: number): boolean {
   return type < 0x8000

@@ -3,12 +3,11 @@ import { FAMILY_CODE } from './attribute-types.ts'
 import type { StunReader } from './reader.ts'
 import { IPV4_VALUE_BYTES, IPV6_VALUE_BYTES, readUint16, readUint32, readXorAddressAt } from './wire.ts'
 
-/** Longest values in bytes (RFC 8489 §14.3, §14.9, §14.10, §14.14; reason phrase §14.8). */
+/** Longest values in bytes (RFC 8489 §14.3, §14.9, §14.10; reason phrase §14.8). */
 export const USERNAME_BYTES_MAX = 508
 export const REALM_BYTES_MAX = 763
 export const NONCE_BYTES_MAX = 763
-export const SOFTWARE_BYTES_MAX = 763
-export const REASON_BYTES_MAX = 763
+const REASON_BYTES_MAX = 763
 
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 

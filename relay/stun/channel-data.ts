@@ -4,7 +4,7 @@ import { readUint16, writeUint16 } from './wire.ts'
 export const CHANNEL_HEADER_BYTES = 4
 /** First and last channel number (RFC 8656 §12). */
 export const CHANNEL_NUMBER_MIN = 0x4000
-export const CHANNEL_NUMBER_MAX = 0x4fff
+const CHANNEL_NUMBER_MAX = 0x4fff
 
 /** Whether a first byte starts ChannelData rather than STUN (RFC 8656 §12: 64 to 79). */
 export function isChannelDataByte(firstByte: number): boolean {

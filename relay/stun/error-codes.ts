@@ -18,12 +18,3 @@ export const ERROR = {
   ServerError: 500,
   InsufficientCapacity: 508,
 } as const
-
-const REASONS: ReadonlyMap<number, string> = new Map(
-  Object.entries(ERROR).map(([name, code]) => [code, name.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ')]),
-)
-
-/** The RFC's reason phrase of an error code, or an empty string. */
-export function errorReason(code: number): string {
-  return REASONS.get(code) ?? ''
-}

@@ -14,9 +14,11 @@ import {
   readUint32Value,
   readXorAddress,
 } from './attributes.ts'
+import { crc32 } from './crc32.ts'
 import { longTermKey, shortTermKey } from './integrity.ts'
 import { CLASS, classOf, METHOD, messageType, methodOf } from './methods.ts'
 import { ATTRIBUTES_MAX, StunReader } from './reader.ts'
+import { FINGERPRINT_XOR } from './wire.ts'
 import { StunWriter } from './writer.ts'
 
 const ID = Uint8Array.from([0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae])
@@ -258,7 +260,7 @@ const BROKEN: [string, Uint8Array, 'malformed' | 'not-stun'][] = [
   ['attribute past the end', patch(plain, 23, 5), 'malformed'],
   ['attribute of 0xffff bytes', patch(patch(plain, 22, 0xff), 23, 0xff), 'malformed'],
   ['wrong FINGERPRINT', patch(good, good.length - 1, good[good.length - 1]! ^ 1), 'malformed'],
-  ['FINGERPRINT that is not last', append(good, ATTRIBUTE.Software, []), 'malformed'],
+  ['FINGERPRINT that is right but not last', fingerprintFirst(), 'malformed'],
   ['FINGERPRINT of eight bytes', append(plain, ATTRIBUTE.Fingerprint, [0, 0, 0, 0, 0, 0, 0, 0]), 'malformed'],
   [
     'MESSAGE-INTEGRITY of 16 bytes',
@@ -316,6 +318,13 @@ function append(bytes: Uint8Array, type: number, value: number[]): Uint8Array {
   longer[2] = (longer.length - 20) >> 8
   longer[3] = (longer.length - 20) & 255
   return longer
+}
+
+function fingerprintFirst(): Uint8Array {
+  const bytes = append(append(plain, ATTRIBUTE.Fingerprint, [0, 0, 0, 0]), ATTRIBUTE.Software, [])
+  const crc = (crc32(bytes, 0, plain.length) ^ FINGERPRINT_XOR) >>> 0
+  new DataView(bytes.buffer).setUint32(plain.length + 4, crc)
+  return bytes
 }
 
 function flags(count: number): Uint8Array {

@@ -18,7 +18,7 @@ import {
 } from './wire.ts'
 
 /** Largest message a writer makes by default: more than any response needs; a client that sends DATA asks for more. */
-export const MESSAGE_BYTES_MAX = 2048
+const MESSAGE_BYTES_MAX = 2048
 
 const SHA1_BYTES = 20
 const SHA256_BYTES = 32

@@ -6,10 +6,7 @@ import type { AddressFamily, TransportAddress } from '../stun/address.ts'
  * out. Times are milliseconds of one monotonic clock.
  */
 
-/** Bytes that must be writable before `offset` in every buffer handed in: STUN header, IPv6 XOR-PEER-ADDRESS and DATA header of a Data indication (RFC 8656 §11.6: 20 + 24 + 4). */
-export const HEAD_ROOM_BYTES = 48
-/** Bytes that must be writable behind the payload: padding to a multiple of four (RFC 8489 §14). */
-export const TAIL_ROOM_BYTES = 4
+export { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../stun/rooms.ts'
 
 /** How a client reaches the relay. */
 export type ClientTransport = 'udp' | 'tcp' | 'tls' | 'dtls'
@@ -42,11 +39,19 @@ export interface Forward {
 export type BindFailure = 'port-in-use' | 'unavailable'
 
 /** Why an allocation ended. */
-export type AllocationEnd = 'refresh-zero' | 'expired' | 'link-closed' | 'revoked' | 'relay-failed' | 'shutdown'
+export type AllocationEnd =
+  | 'refresh-zero'
+  | 'expired'
+  | 'link-closed'
+  | 'revoked'
+  | 'relay-failed'
+  | 'shutdown'
 
 export interface AllocationEvent {
   /** Process-unique number of the allocation. */
   readonly allocation: number
+  /** The link of its client. */
+  readonly link: number
   readonly username: string
   readonly realm: string
   readonly transport: ClientTransport
@@ -58,7 +63,13 @@ export type Output =
   /** Send `bytes` to `to` on a link (a response or an indication; owned by the receiver). */
   | { kind: 'transmit'; link: number; to: TransportAddress; bytes: Uint8Array }
   /** Bind a UDP relay socket; answer with `relayBound` or `relayBindFailed`. */
-  | { kind: 'bind-relay'; relay: number; family: AddressFamily; bind: TransportAddress; dontFragment: boolean }
+  | {
+      kind: 'bind-relay'
+      relay: number
+      family: AddressFamily
+      bind: TransportAddress
+      dontFragment: boolean
+    }
   | { kind: 'close-relay'; relay: number }
   /** End a stream connection. */
   | { kind: 'close-link'; link: number }

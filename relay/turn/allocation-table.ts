@@ -1,0 +1,199 @@
+import type { TransportAddress } from '../stun/address.ts'
+import { AddressMap } from '../stun/address-map.ts'
+import { CHANNEL_NUMBER_MIN } from '../stun/channel-data.ts'
+import { type Allocation, Channel, Permission, RelaySocket } from './allocation.ts'
+import type { Link } from './contract.ts'
+import type { PeerVerdict } from './peer-policy.ts'
+import type { RelayAddress } from './relay-ports.ts'
+import { Slab } from './slab.ts'
+
+/** Most 5-tuples, permissions and channels of one table, whatever the configured limits. */
+const ALLOCATIONS_MAX = 65_536
+const PERMISSIONS_MAX = 1_048_576
+const CHANNELS_MAX = 1_048_576
+const CHANNEL_NUMBERS = 4096
+const ANY_PORT = 0
+const ONE_SCOPE = 0
+
+/**
+ * All live state, and every index of it: by 5-tuple, relay socket, relayed address, peer and channel number.
+ * Lookups allocate nothing. An entry is in all of its indexes or in none.
+ */
+export class AllocationTable {
+  readonly #allocations = new Slab<Allocation>()
+  readonly #permissions = new Slab<Permission>()
+  readonly #channels = new Slab<Channel>()
+  readonly #byFiveTuple: AddressMap
+  readonly #byRelayed: AddressMap
+  readonly #permissionByIp: AddressMap
+  readonly #channelByPeer: AddressMap
+  /** Keyed by allocation and channel number. */
+  readonly #channelByNumber = new Map<number, Channel>()
+  readonly #relayById = new Map<number, RelaySocket>()
+
+  constructor(seed: number) {
+    this.#byFiveTuple = new AddressMap(ALLOCATIONS_MAX, seed)
+    this.#byRelayed = new AddressMap(ALLOCATIONS_MAX * 2, seed)
+    this.#permissionByIp = new AddressMap(PERMISSIONS_MAX, seed)
+    this.#channelByPeer = new AddressMap(CHANNELS_MAX, seed)
+  }
+
+  /** Allocations, those included whose sockets are not bound yet. */
+  get size(): number {
+    return this.#byFiveTuple.size
+  }
+
+  get permissionCount(): number {
+    return this.#permissionByIp.size
+  }
+
+  get channelCount(): number {
+    return this.#channelByPeer.size
+  }
+
+  all(): Allocation[] {
+    return this.#allocations.all()
+  }
+
+  /** The allocations of a link: of a stream at most one. */
+  onLink(link: Link): Allocation[] {
+    if (link.remote === undefined) return this.all().filter((allocation) => allocation.link.id === link.id)
+    const allocation = this.find(link.id, link.remote)
+    return allocation ? [allocation] : []
+  }
+
+  /** The allocation of a 5-tuple: a link and the client's address. */
+  find(link: number, client: TransportAddress): Allocation | undefined {
+    return this.#allocations.get(this.#byFiveTuple.get(link, client))
+  }
+
+  relay(id: number): RelaySocket | undefined {
+    return this.#relayById.get(id)
+  }
+
+  /** The live relay socket that peers see at an address. */
+  relayAt(relayed: TransportAddress): RelaySocket | undefined {
+    const id = this.#byRelayed.get(ONE_SCOPE, relayed)
+    return id < 0 ? undefined : this.#relayById.get(id)
+  }
+
+  permission(allocation: Allocation, peer: TransportAddress): Permission | undefined {
+    return this.#permissions.get(this.#permissionByIp.get(allocation.index, peer, ANY_PORT))
+  }
+
+  channel(allocation: Allocation, number: number): Channel | undefined {
+    return this.#channelByNumber.get(channelKey(allocation, number))
+  }
+
+  channelTo(allocation: Allocation, peer: TransportAddress): Channel | undefined {
+    return this.#channels.get(this.#channelByPeer.get(allocation.index, peer))
+  }
+
+  /** False when the table is full. */
+  add(allocation: Allocation): boolean {
+    const index = this.#allocations.add(allocation)
+    if (this.#byFiveTuple.set(allocation.link.id, allocation.client, index)) {
+      allocation.index = index
+      return true
+    }
+    this.#allocations.remove(index)
+    return false
+  }
+
+  /** Takes an allocation and all it holds out of every index; its lists stay as they were. */
+  remove(allocation: Allocation): void {
+    for (const channel of allocation.channels) this.removeChannel(allocation, channel)
+    for (const permission of allocation.permissions) this.removePermission(allocation, permission)
+    for (const relay of allocation.relays) this.#forgetRelay(relay)
+    this.#byFiveTuple.delete(allocation.link.id, allocation.client)
+    this.#allocations.remove(allocation.index)
+    allocation.index = -1
+  }
+
+  addRelay(id: number, allocation: Allocation, address: RelayAddress, port: number): RelaySocket {
+    const relay = new RelaySocket(id, allocation, address, port)
+    allocation.relays = [...allocation.relays, relay]
+    this.#relayById.set(id, relay)
+    return relay
+  }
+
+  /** From now on other clients of this relay may reach it. */
+  markBound(relay: RelaySocket): void {
+    relay.bound = true
+    this.#byRelayed.set(ONE_SCOPE, relay.relayed, relay.id)
+  }
+
+  removeRelay(relay: RelaySocket): void {
+    this.#forgetRelay(relay)
+    relay.allocation.relays = without(relay.allocation.relays, relay)
+  }
+
+  /** The permission for a peer's IP, there already or new; undefined when the table is full. */
+  ensurePermission(
+    allocation: Allocation,
+    peer: TransportAddress,
+    verdict: PeerVerdict,
+  ): Permission | undefined {
+    const found = this.permission(allocation, peer)
+    if (found) return found
+    const permission = new Permission(peer.clone(), verdict)
+    permission.index = this.#permissions.add(permission)
+    if (!this.#permissionByIp.set(allocation.index, peer, permission.index, ANY_PORT)) {
+      this.#permissions.remove(permission.index)
+      return undefined
+    }
+    allocation.permissions = [...allocation.permissions, permission]
+    return permission
+  }
+
+  hasRoomForPermissions(count: number): boolean {
+    return this.#permissionByIp.size + count <= PERMISSIONS_MAX
+  }
+
+  removePermission(allocation: Allocation, permission: Permission): void {
+    this.#permissionByIp.delete(allocation.index, permission.address, ANY_PORT)
+    this.#permissions.remove(permission.index)
+    allocation.permissions = without(allocation.permissions, permission)
+  }
+
+  /** A new channel; undefined when the table is full. */
+  addChannel(
+    allocation: Allocation,
+    number: number,
+    peer: TransportAddress,
+    permission: Permission,
+  ): Channel | undefined {
+    const channel = new Channel(number, peer.clone(), permission)
+    channel.index = this.#channels.add(channel)
+    if (!this.#channelByPeer.set(allocation.index, peer, channel.index)) {
+      this.#channels.remove(channel.index)
+      return undefined
+    }
+    this.#channelByNumber.set(channelKey(allocation, number), channel)
+    allocation.channels = [...allocation.channels, channel]
+    permission.channels++
+    return channel
+  }
+
+  removeChannel(allocation: Allocation, channel: Channel): void {
+    this.#channelByPeer.delete(allocation.index, channel.peer)
+    this.#channelByNumber.delete(channelKey(allocation, channel.number))
+    this.#channels.remove(channel.index)
+    allocation.channels = without(allocation.channels, channel)
+    channel.permission.channels--
+  }
+
+  #forgetRelay(relay: RelaySocket): void {
+    this.#relayById.delete(relay.id)
+    if (relay.bound) this.#byRelayed.delete(ONE_SCOPE, relay.relayed)
+    relay.bound = false
+  }
+}
+
+function channelKey(allocation: Allocation, number: number): number {
+  return allocation.index * CHANNEL_NUMBERS + (number - CHANNEL_NUMBER_MIN)
+}
+
+function without<T>(items: readonly T[], gone: T): readonly T[] {
+  return items.filter((item) => item !== gone)
+}

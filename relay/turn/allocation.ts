@@ -1,0 +1,162 @@
+import type { AddressFamily, TransportAddress } from '../stun/address.ts'
+import type { TransactionWords } from '../stun/writer.ts'
+import type { AllocationEvent, Link } from './contract.ts'
+import type { PeerVerdict } from './peer-policy.ts'
+import type { RelayAddress } from './relay-ports.ts'
+import { Timer } from './timer-wheel.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** A relayed transport address of an allocation and the socket behind it (RFC 8656 §6). */
+export class RelaySocket {
+  /** The I/O layer's number for it. */
+  readonly id: number
+  readonly allocation: Allocation
+  readonly address: RelayAddress
+  /** What peers see. */
+  readonly relayed: TransportAddress
+  bound = false
+  /** How often a port was tried, and which kind was asked for. */
+  attempts = 1
+  choice: 'any' | 'even' | 'even-pair' | 'reserved' = 'any'
+  /** Meaningful once the allocation is live. */
+  expiresAt = 0
+
+  constructor(id: number, allocation: Allocation, address: RelayAddress, port: number) {
+    this.id = id
+    this.allocation = allocation
+    this.address = address
+    this.relayed = address.advertise.clone()
+    this.relayed.port = port
+  }
+
+  get family(): AddressFamily {
+    return this.relayed.family
+  }
+}
+
+/** What lets data pass between an allocation and one IP address (RFC 8656 §9). */
+export class Permission {
+  readonly address: TransportAddress
+  verdict: PeerVerdict
+  expiresAt = 0
+  /** Channels that rest on it. */
+  channels = 0
+  index = -1
+
+  constructor(address: TransportAddress, verdict: PeerVerdict) {
+    this.address = address
+    this.verdict = verdict
+  }
+}
+
+/** A channel binding (RFC 8656 §12). */
+export class Channel {
+  readonly number: number
+  readonly peer: TransportAddress
+  readonly permission: Permission
+  expiresAt = 0
+  index = -1
+
+  constructor(number: number, peer: TransportAddress, permission: Permission) {
+    this.number = number
+    this.peer = peer
+    this.permission = permission
+  }
+}
+
+/** Who asked for an allocation; the password is not kept, only the key (RFC 8656 §6). */
+export interface AllocationOwner {
+  readonly username: string
+  /** What quotas are counted by. */
+  readonly user: string
+  readonly key: Uint8Array
+  /** Which shared secret verified the request that made it. */
+  readonly keyId: string
+}
+
+/** The request that made an allocation: a retransmission gets the same answer (RFC 8656 §7.2). */
+export interface AllocateTransaction extends TransactionWords {
+  readonly hasFingerprint: boolean
+}
+
+/** The family of a dual allocation that could not be had (RFC 8656 §18.12). */
+export interface AddressError {
+  readonly family: AddressFamily
+  readonly code: number
+}
+
+/** An allocation (RFC 8656 §6), its timer the earliest deadline of all it holds. */
+export class Allocation extends Timer {
+  readonly id: number
+  readonly link: Link
+  readonly client: TransportAddress
+  readonly owner: AllocationOwner
+  readonly transaction: AllocateTransaction
+  readonly lifetimeSeconds: number
+  /** Its number in the table. */
+  index = -1
+  /** True once every relay socket is bound and the client was told. */
+  live = false
+  openedAt = 0
+  /** These three change by replacement: they may be iterated while entries go, and take no spare room. */
+  relays: readonly RelaySocket[] = []
+  permissions: readonly Permission[] = []
+  channels: readonly Channel[] = []
+  addressError: AddressError | undefined
+  reservationToken: Uint8Array | undefined
+  /** When its timer fires. */
+  dueAt = 0
+  clientPackets = 0
+  clientBytes = 0
+  peerPackets = 0
+  peerBytes = 0
+  readonly byteBucket: TokenBucket
+  readonly packetBucket: TokenBucket
+
+  constructor(id: number, origin: AllocationOrigin, limits: RateLimits) {
+    super()
+    this.id = id
+    this.link = origin.link
+    this.client = origin.client
+    this.owner = origin.owner
+    this.transaction = origin.transaction
+    this.lifetimeSeconds = origin.lifetimeSeconds
+    this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
+    this.packetBucket = new TokenBucket(limits.packetsPerSecondPerAllocation)
+  }
+
+  relayOf(family: AddressFamily): RelaySocket | undefined {
+    for (const relay of this.relays) if (relay.family === family) return relay
+    return undefined
+  }
+
+  isMadeBy(id: TransactionWords): boolean {
+    const { id0, id1, id2 } = this.transaction
+    return id0 === id.id0 && id1 === id.id1 && id2 === id.id2
+  }
+
+  event(realm: string): AllocationEvent {
+    return {
+      allocation: this.id,
+      link: this.link.id,
+      username: this.owner.username,
+      realm,
+      transport: this.link.transport,
+      client: this.client,
+      relayed: this.relays.map((relay) => relay.relayed),
+    }
+  }
+}
+
+export interface AllocationOrigin {
+  readonly link: Link
+  readonly client: TransportAddress
+  readonly owner: AllocationOwner
+  readonly transaction: AllocateTransaction
+  readonly lifetimeSeconds: number
+}
+
+export interface RateLimits {
+  readonly bytesPerSecondPerAllocation: number
+  readonly packetsPerSecondPerAllocation: number
+}

@@ -1,0 +1,135 @@
+import type { TransportAddress } from '../stun/address.ts'
+import type { StunCrypto } from '../stun/crypto.ts'
+import { StunReader } from '../stun/reader.ts'
+import { StunWriter } from '../stun/writer.ts'
+import type { Allocation } from './allocation.ts'
+import { AllocationTable } from './allocation-table.ts'
+import type { Link } from './contract.ts'
+import { TurnCounters } from './counters.ts'
+import { Credentials } from './credentials.ts'
+import { NonceMint } from './nonce.ts'
+import { OutputQueue } from './output-queue.ts'
+import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
+import { type AllocationQuota, LocalQuota } from './quota.ts'
+import { type PortMap, RelayAddress } from './relay-ports.ts'
+import { type Reservation, Reservations } from './reservations.ts'
+import type { RelayAddressPair, TurnServerConfig } from './server-config.ts'
+import { TimerWheel } from './timer-wheel.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+const ENCODER = new TextEncoder()
+const NONCE_KEY_BYTES = 32
+/** A client that refreshes at the last moment keeps its allocation: up to a twentieth of the lifetime, 30 seconds at most. */
+const GRACE_SHARE = 20
+const GRACE_MS_MAX = 30_000
+
+export interface CoreOptions {
+  readonly config: TurnServerConfig
+  readonly crypto: StunCrypto
+  /** Shared by the shards of one relay; absent: this machine's own. */
+  readonly quota?: AllocationQuota
+  /** The ports in use on an address, on memory that the shards of one relay share; absent: this machine's own. */
+  readonly portMap?: (address: RelayAddressPair) => PortMap
+}
+
+/** What the handlers of a TURN server share: configuration, live state, counters and outputs. */
+export class TurnCore {
+  readonly crypto: StunCrypto
+  readonly counters = new TurnCounters()
+  readonly outputs = new OutputQueue()
+  readonly reader = new StunReader()
+  readonly writer = new StunWriter()
+  readonly links = new Map<number, Link>()
+  readonly table: AllocationTable
+  readonly timers = new TimerWheel<Allocation | Reservation>()
+  readonly reservations: Reservations
+  readonly quota: AllocationQuota
+  readonly unauthenticated: TokenBucket
+  /** Where new clients are sent while draining, best first. */
+  alternates: readonly TransportAddress[] = []
+  draining = false
+  /** Unix milliseconds less the monotonic clock. */
+  wallClockOffsetMs = 0
+  config: TurnServerConfig
+  policy: PeerPolicy
+  credentials: Credentials
+  nonces: NonceMint
+  addresses: readonly RelayAddress[] = []
+  readonly #portMap: CoreOptions['portMap']
+  readonly #ownNonceKey: Uint8Array
+
+  constructor(options: CoreOptions) {
+    const { config, crypto } = options
+    this.crypto = crypto
+    this.config = config
+    this.quota = options.quota ?? new LocalQuota()
+    this.#portMap = options.portMap
+    this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
+    const seed = crypto.randomBytes(4)
+    this.table = new AllocationTable(new DataView(seed.buffer, seed.byteOffset).getUint32(0))
+    this.reservations = new Reservations(crypto)
+    this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
+    this.credentials = new Credentials(crypto, config)
+    this.policy = this.#makePolicy(config)
+    this.nonces = this.#makeNonces(config)
+    this.addresses = this.#makeAddresses(config.relayAddresses)
+  }
+
+  /** Puts a new configuration in force, all of it or, where it throws, none. */
+  reconfigure(config: TurnServerConfig): void {
+    const credentials = new Credentials(this.crypto, config)
+    const policy = this.#makePolicy(config)
+    this.credentials = credentials
+    this.policy = policy
+    this.nonces = this.#makeNonces(config)
+    this.addresses = this.#makeAddresses(config.relayAddresses)
+    this.config = config
+    for (const allocation of this.table.all()) this.#judgeAgain(allocation)
+  }
+
+  unixSeconds(now: number): number {
+    return (now + this.wallClockOffsetMs) / 1000
+  }
+
+  get graceMs(): number {
+    return Math.min(GRACE_MS_MAX, (this.config.limits.allocationLifetimeSeconds * 1000) / GRACE_SHARE)
+  }
+
+  #makePolicy(config: TurnServerConfig): PeerPolicy {
+    return new PeerPolicy(config.peers, (address) => this.table.relayAt(address) !== undefined)
+  }
+
+  #makeNonces({ nonceKeys, limits }: TurnServerConfig): NonceMint {
+    const keys = nonceKeys.map(({ secret }) => ENCODER.encode(secret))
+    return new NonceMint(
+      this.crypto,
+      keys.length > 0 ? keys : [this.#ownNonceKey],
+      limits.nonceLifetimeSeconds,
+    )
+  }
+
+  /** An address that stays keeps its ports. */
+  #makeAddresses(pairs: readonly RelayAddressPair[]): RelayAddress[] {
+    return pairs.map((pair) => {
+      const kept = this.addresses.find(
+        (old) => old.bind.sameIp(pair.bind) && old.advertise.sameIp(pair.advertise),
+      )
+      return kept ?? new RelayAddress(pair.bind, pair.advertise, this.#portMap?.(pair))
+    })
+  }
+
+  /** What was permitted before the peer policy changed is judged by the new one. */
+  #judgeAgain(allocation: Allocation): void {
+    for (const permission of allocation.permissions)
+      permission.verdict = this.policy.judge(permission.address)
+    for (const channel of allocation.channels) {
+      const { verdict } = channel.permission
+      if (isPeerRefusal(verdict) || !this.policy.admits(verdict, channel.peer)) {
+        this.table.removeChannel(allocation, channel)
+      }
+    }
+    for (const permission of allocation.permissions) {
+      if (isPeerRefusal(permission.verdict)) this.table.removePermission(allocation, permission)
+    }
+  }
+}

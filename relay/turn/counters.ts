@@ -1,0 +1,90 @@
+import { ERROR } from '../stun/error-codes.ts'
+import { METHOD } from '../stun/methods.ts'
+import type { AllocationEnd } from './contract.ts'
+
+/** Why a packet went no further. */
+export const DROP_REASONS = [
+  'not-stun',
+  'malformed',
+  'unsupported',
+  'bad-source',
+  'no-allocation',
+  'no-channel',
+  'no-permission',
+  'peer-refused',
+  'rate-limit',
+  'unauthenticated-budget',
+  'output-queue-full',
+] as const
+export type DropReason = (typeof DROP_REASONS)[number]
+
+/** Why a request was refused; never text of a client. */
+export const REFUSAL_REASONS = [
+  'challenge',
+  'incomplete-credentials',
+  'unknown-user',
+  'expired-credential',
+  'wrong-password',
+  'stale-nonce',
+  'wrong-user',
+  'unknown-attribute',
+  'bad-request',
+  'allocation-exists',
+  'no-allocation',
+  'unsupported-transport',
+  'unsupported-family',
+  'family-mismatch',
+  'peer-denied',
+  'peer-special',
+  'peer-not-allowed',
+  'peer-port',
+  'channel-conflict',
+  'permission-limit',
+  'channel-limit',
+  'user-quota',
+  'relay-full',
+  'no-port',
+  'no-reservation',
+  'bind-failed',
+  'redirected',
+  'draining',
+] as const
+export type RefusalReason = (typeof REFUSAL_REASONS)[number]
+
+export const ALLOCATION_ENDS = [
+  'refresh-zero',
+  'expired',
+  'link-closed',
+  'revoked',
+  'relay-failed',
+  'shutdown',
+] as const satisfies readonly AllocationEnd[]
+
+const SUCCESS = 200
+
+/** What the state machine counted since it was made; numbers only, every key there from the start. */
+export class TurnCounters {
+  /** Responses by the RFC's method name and error code; 200 is success. */
+  readonly responses: Readonly<Record<string, Record<number, number>>> = Object.fromEntries(
+    Object.keys(METHOD).map((name) => [name, zeros([SUCCESS, ...Object.values(ERROR)])]),
+  )
+  readonly refusals: Record<RefusalReason, number> = zeros(REFUSAL_REASONS)
+  readonly drops: Record<DropReason, number> = zeros(DROP_REASONS)
+  readonly closed: Record<AllocationEnd, number> = zeros(ALLOCATION_ENDS)
+  opened = 0
+  /** Relayed application data that came from clients. */
+  clientPackets = 0
+  clientBytes = 0
+  /** Relayed application data that came from peers. */
+  peerPackets = 0
+  peerBytes = 0
+
+  countResponse(method: string, code: number = SUCCESS): void {
+    const codes = this.responses[method]
+    if (codes?.[code] !== undefined) codes[code]++
+  }
+}
+
+function zeros<K extends string | number>(keys: readonly K[]): Record<K, number> {
+  return Object.fromEntries(keys.map((key) => [key, 0])) as Record<K, number>
+}

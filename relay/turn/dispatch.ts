@@ -1,0 +1,93 @@
+import type { TransportAddress } from '../stun/address.ts'
+import { METHOD } from '../stun/methods.ts'
+import { authenticate } from './authenticate.ts'
+import type { Link } from './contract.ts'
+import { redirection } from './drain.ts'
+import { KNOWN_ATTRIBUTES } from './known-attributes.ts'
+import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
+import type {
+  AllocationRequest,
+  AuthenticRequest,
+  HandlerContext,
+  Request,
+  RequestHandler,
+} from './request.ts'
+import { allocate } from './requests/allocate.ts'
+import { binding } from './requests/binding.ts'
+import { channelBind } from './requests/channel-bind.ts'
+import { createPermission } from './requests/create-permission.ts'
+import { refresh } from './requests/refresh.ts'
+import type { Responder } from './responder.ts'
+
+const HANDLERS: ReadonlyMap<number, RequestHandler> = new Map([
+  [METHOD.Binding, binding],
+  [METHOD.Allocate, allocate],
+  [METHOD.Refresh, refresh],
+  [METHOD.CreatePermission, createPermission],
+  [METHOD.ChannelBind, channelBind],
+])
+
+/** Handles the request in `core.reader`: base checks, then the method's own rules, then the answer. */
+export function dispatch(
+  context: HandlerContext,
+  responder: Responder,
+  link: Link,
+  from: TransportAddress,
+  now: number,
+): void {
+  const { core } = context
+  const { reader } = core
+  const handler = HANDLERS.get(reader.method)
+  if (!handler) {
+    core.counters.drops.unsupported++
+    return
+  }
+  if (!mayAnswer(from)) {
+    core.counters.drops['bad-source']++
+    return
+  }
+  const client = from.clone()
+  const request: Request = {
+    reader,
+    link: link.id,
+    from: link,
+    client,
+    now,
+    allocation: core.table.find(link.id, from),
+    owner: undefined,
+  }
+  responder.respond(request, decide(context, handler, request))
+}
+
+function decide(context: HandlerContext, handler: RequestHandler, request: Request): Outcome {
+  const { core } = context
+  const { reader } = request
+  if (handler.needs !== 'nothing') {
+    // Before credentials: a nonce of this relay would be of no use to the client that goes to the next one.
+    if (reader.method === METHOD.Allocate && !request.allocation && !reader.hasIntegrity) {
+      const elsewhere = redirection(core, request.from.transport, request.client.family)
+      if (elsewhere) return elsewhere
+    }
+    const owner = authenticate(core, request)
+    if ('kind' in owner) return owner
+    request.owner = owner
+  }
+  const unknown = reader.unknownRequired(KNOWN_ATTRIBUTES)
+  if (unknown.length > 0) return refuseUnknown(unknown)
+  if (handler.needs === 'nothing') return handler.handle(context, request)
+  if (handler.needs === 'credentials') return handler.handle(context, request as AuthenticRequest)
+  return checkAllocation(request as AuthenticRequest) ?? handler.handle(context, request as AllocationRequest)
+}
+
+/** RFC 8656 §5: a request but Allocate needs an allocation, and the user who made it. */
+function checkAllocation({ allocation, owner }: AuthenticRequest): Outcome | undefined {
+  if (!allocation?.live) return refuse('no-allocation')
+  return allocation.owner.username === owner.username ? undefined : refuse('wrong-user')
+}
+
+/** Whether an answer could go to this address: a forged source must not make the relay send to port 0 or to many. */
+function mayAnswer({ family, w0, w1, w2, w3, port }: TransportAddress): boolean {
+  if (port === 0) return false
+  if (family === 4) return w3 >>> 24 !== 0 && w3 < 0xe0000000
+  return w0 >>> 24 !== 0xff && (w0 | w1 | w2 | w3) !== 0
+}

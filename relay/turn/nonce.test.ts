@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { address, EPOCH_SECONDS } from '../../test/support/turn-harness.ts'
+import { nodeCrypto } from '../io/node-crypto.ts'
+import { NonceMint } from './nonce.ts'
+
+const key = (text: string) => new TextEncoder().encode(text)
+const mint = (...keys: string[]) => new NonceMint(nodeCrypto, keys.map(key), 3600)
+const CLIENT = address('198.51.100.7:4000')
+const NOW = EPOCH_SECONDS
+
+test('RFC 8489 §9.2.4: a nonce verifies on every relay that shares the key', () => {
+  assert.ok(mint('a').verify(mint('a').issue(CLIENT, NOW), CLIENT, NOW + 1))
+})
+
+test('keys rotate: the first signs, all verify', () => {
+  const old = mint('old').issue(CLIENT, NOW)
+  assert.ok(mint('new', 'old').verify(old, CLIENT, NOW))
+  assert.ok(mint('old', 'new').verify(mint('new', 'old').issue(CLIENT, NOW), CLIENT, NOW))
+  assert.ok(!mint('new').verify(old, CLIENT, NOW))
+})
+
+const REFUSED: readonly [name: string, nonce: (nonce: string) => string, client: string, later: number][] = [
+  ['another address', (n) => n, '198.51.100.8:4000', 0],
+  ['another port', (n) => n, '198.51.100.7:4001', 0],
+  ['too old', (n) => n, '198.51.100.7:4000', 3601],
+  ['from the future', (n) => n, '198.51.100.7:4000', -61],
+  ['a changed character', (n) => `${n.startsWith('A') ? 'B' : 'A'}${n.slice(1)}`, '198.51.100.7:4000', 0],
+  ['cut short', (n) => n.slice(0, 16), '198.51.100.7:4000', 0],
+  ['not base64', () => '!'.repeat(20), '198.51.100.7:4000', 0],
+  ['empty', () => '', '198.51.100.7:4000', 0],
+  ['long', () => 'A'.repeat(763), '198.51.100.7:4000', 0],
+]
+for (const [name, change, client, later] of REFUSED) {
+  test(`a nonce is refused: ${name}`, () => {
+    const nonce = change(mint('a').issue(CLIENT, NOW))
+    assert.ok(!mint('a').verify(nonce, address(client), NOW + later))
+  })
+}
+
+test('clients at different ports get different nonces (RFC 8489 §9.2.4)', () => {
+  assert.notEqual(mint('a').issue(CLIENT, NOW), mint('a').issue(address('198.51.100.7:4001'), NOW))
+})

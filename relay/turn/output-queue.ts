@@ -1,0 +1,29 @@
+import type { Output } from './contract.ts'
+
+/** Responses and log lines that may wait; what opens, closes or ends something always fits. */
+const WAITING_MAX = 16_384
+
+/** What the machine has to say besides the packet path, in order. */
+export class OutputQueue {
+  #outputs: Output[] = []
+  #head = 0
+
+  /** False when it is dropped because nobody drains the queue. */
+  push(output: Output): boolean {
+    const droppable = output.kind === 'transmit' || output.kind === 'refused'
+    if (droppable && this.#outputs.length - this.#head >= WAITING_MAX) return false
+    this.#outputs.push(output)
+    return true
+  }
+
+  next(): Output | undefined {
+    const output = this.#outputs[this.#head]
+    if (output) {
+      this.#head++
+    } else if (this.#head > 0) {
+      this.#outputs = []
+      this.#head = 0
+    }
+    return output
+  }
+}

@@ -1,0 +1,92 @@
+import { TransportAddress } from '../../stun/address.ts'
+import { ATTRIBUTE } from '../../stun/attribute-types.ts'
+import { readChannelNumber, readXorAddress } from '../../stun/attributes.ts'
+import { isChannelNumber } from '../../stun/channel-data.ts'
+import type { StunReader } from '../../stun/reader.ts'
+import type { Channel } from '../allocation.ts'
+import { type Outcome, type Refusal, refuse, SUCCESS } from '../outcome.ts'
+import { isPeerRefusal, type PeerVerdict } from '../peer-policy.ts'
+import { refreshPermission } from '../permissions.ts'
+import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
+
+/** ChannelBind: binds or refreshes a channel and the permission under it (RFC 8656 §12.2). */
+export const channelBind: RequestHandler = {
+  needs: 'allocation',
+  handle(context, request): Outcome {
+    const wish = readWish(request.reader)
+    if (!wish) return refuse('bad-request')
+    const { core } = context
+    const { allocation } = request
+    const byNumber = current(context, request, core.table.channel(allocation, wish.number))
+    const byPeer = current(context, request, core.table.channelTo(allocation, wish.peer))
+    if (byNumber !== byPeer) return refuse('channel-conflict')
+    const verdict = core.policy.judge(wish.peer)
+    return checkPeer(context, request, wish, verdict) ?? bind(context, request, wish, verdict, byNumber)
+  },
+}
+
+interface Wish {
+  readonly number: number
+  readonly peer: TransportAddress
+}
+
+function readWish(reader: StunReader): Wish | undefined {
+  const channel = reader.find(ATTRIBUTE.ChannelNumber)
+  const address = reader.find(ATTRIBUTE.XorPeerAddress)
+  if (channel < 0 || address < 0) return undefined
+  const number = readChannelNumber(reader, channel)
+  const peer = new TransportAddress()
+  if (number === undefined || !isChannelNumber(number)) return undefined
+  return readXorAddress(reader, address, peer) ? { number, peer } : undefined
+}
+
+/** A binding that has expired no longer stands in the way. */
+function current(
+  { core }: HandlerContext,
+  { allocation, now }: AllocationRequest,
+  channel: Channel | undefined,
+): Channel | undefined {
+  if (!channel || channel.expiresAt > now) return channel
+  core.table.removeChannel(allocation, channel)
+  return undefined
+}
+
+function checkPeer(
+  { core }: HandlerContext,
+  { allocation }: AllocationRequest,
+  { peer }: Wish,
+  verdict: PeerVerdict,
+): Refusal | undefined {
+  if (isPeerRefusal(verdict)) return refuse(verdict)
+  if (!core.policy.admits(verdict, peer)) return refuse('peer-port')
+  return allocation.relayOf(peer.family) ? undefined : refuse('family-mismatch')
+}
+
+function bind(
+  context: HandlerContext,
+  request: AllocationRequest,
+  { number, peer }: Wish,
+  verdict: PeerVerdict,
+  bound: Channel | undefined,
+): Outcome {
+  const { core, lifecycle } = context
+  const { allocation, now } = request
+  const { limits } = core.config
+  if (!bound && allocation.channels.length >= limits.channelsPerAllocation) return refuse('channel-limit')
+  if (!hasPermissionRoom(context, request, peer)) return refuse('permission-limit')
+  const permission = refreshPermission(context, request, peer, verdict)
+  const channel = bound ?? (permission && core.table.addChannel(allocation, number, peer, permission))
+  if (!channel) return refuse('channel-limit')
+  channel.expiresAt = now + limits.channelLifetimeSeconds * 1000
+  lifecycle.arm(allocation, channel.expiresAt, now)
+  return SUCCESS
+}
+
+function hasPermissionRoom(
+  { core }: HandlerContext,
+  { allocation }: AllocationRequest,
+  peer: TransportAddress,
+): boolean {
+  if (core.table.permission(allocation, peer)) return true
+  return allocation.permissions.length < core.config.limits.permissionsPerAllocation
+}

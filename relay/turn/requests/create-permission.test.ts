@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { TurnHarness } from '../../../test/support/turn-harness.ts'
+import { ATTRIBUTE } from '../../stun/attribute-types.ts'
+import { METHOD } from '../../stun/methods.ts'
+
+function allocated(input: ConstructorParameters<typeof TurnHarness>[0] = {}) {
+  const harness = new TurnHarness(input)
+  const client = harness.client()
+  const relayed = client.allocate()!.relayed![0]!
+  return { harness, client, relayed }
+}
+
+const CASES: readonly [name: string, peers: string[], code: number][] = [
+  ['a public peer', ['8.8.8.8:0'], 0],
+  ['several peers', ['8.8.8.8:1', '9.9.9.9:1', '1.1.1.1:1'], 0],
+  ['a private peer', ['10.0.0.1:5000'], 403],
+  ['one forbidden peer among others', ['8.8.8.8:1', '10.0.0.1:1', '9.9.9.9:1'], 403],
+  ['the relay’s own listener', ['127.0.0.1:9641'], 403],
+  ['a public peer of another family', ['[2600::1]:1'], 443],
+  ['a mixed list of families', ['8.8.8.8:1', '[2600::1]:1'], 443],
+  ['a forbidden peer of another family: Firefox takes only 403', ['[::1]:1'], 403],
+  ['a forbidden peer and one of another family', ['[2600::1]:1', '10.0.0.1:1'], 403],
+  ['no peer', [], 400],
+]
+for (const [name, peers, code] of CASES) {
+  test(`RFC 8656 §10.2: ${name}: ${code || 'success'}, all or nothing`, () => {
+    const { harness, client } = allocated()
+    assert.equal(client.permit(...peers)?.code, code)
+    assert.equal(harness.server.permissionCount, code === 0 ? peers.length : 0)
+  })
+}
+
+test('RFC 8656 §10.2: a malformed address is answered 400', () => {
+  const { client } = allocated()
+  const answer = client.request(METHOD.CreatePermission, (writer) => {
+    writer.addBytes(ATTRIBUTE.XorPeerAddress, new Uint8Array([0, 3, 0, 1, 1, 2, 3, 4]))
+  })
+  assert.equal(answer?.code, 400)
+})
+
+test('RFC 8656 §9: a permission is for an address at any port, both ways', () => {
+  const { harness, client, relayed } = allocated()
+  client.permit('8.8.8.8:1')
+  assert.equal(client.send('8.8.8.8:5000', 'x')?.to, '8.8.8.8:5000')
+  assert.equal(client.send('8.8.4.4:5000', 'x'), undefined)
+  assert.equal(harness.fromPeer(relayed, '8.8.8.8:6000', 'x')?.target, 'client')
+  assert.equal(harness.fromPeer(relayed, '8.8.4.4:6000', 'x'), undefined)
+})
+
+test('RFC 8656 §9: a permission lasts 300 seconds; data does not prolong it, CreatePermission does', () => {
+  const { harness, client } = allocated()
+  client.permit('8.8.8.8:1')
+  harness.pass(299)
+  assert.ok(client.send('8.8.8.8:5000', 'x'))
+  client.permit('8.8.8.8:1')
+  harness.pass(299)
+  assert.ok(client.send('8.8.8.8:5000', 'x'))
+  harness.pass(2)
+  assert.equal(client.send('8.8.8.8:5000', 'x'), undefined)
+  assert.equal(harness.server.permissionCount, 0)
+})
+
+test('RFC 8656 §10.2: over the limit of permissions is answered 508 and installs none; refreshing is not', () => {
+  const { harness, client } = allocated({ limits: { permissionsPerAllocation: 2 } })
+  assert.equal(client.permit('8.8.8.8:1')?.code, 0)
+  assert.equal(client.permit('8.8.8.8:1', '9.9.9.9:1', '1.1.1.1:1')?.code, 508)
+  assert.equal(harness.server.permissionCount, 1)
+  assert.equal(client.permit('8.8.8.8:1', '9.9.9.9:1', '9.9.9.9:2')?.code, 0)
+  assert.equal(client.permit('9.9.9.9:1')?.code, 0)
+})

@@ -1,0 +1,43 @@
+import { ATTRIBUTE } from '../../stun/attribute-types.ts'
+import type { RelaySocket } from '../allocation.ts'
+import { type Outcome, refuse } from '../outcome.ts'
+import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
+import { readFamily } from './address-family.ts'
+import { grantLifetime, requestedLifetime } from './lifetime.ts'
+
+/** Refresh: extends an allocation, or ends it with a lifetime of zero (RFC 8656 §8.2). */
+export const refresh: RequestHandler = {
+  needs: 'allocation',
+  handle(context, request): Outcome {
+    const { reader, allocation } = request
+    const family = readFamily(reader, ATTRIBUTE.RequestedAddressFamily)
+    if (family === 'malformed') return refuse('bad-request')
+    const relays = allocation.relays.filter((relay) => family === 'absent' || relay.family === family)
+    if (relays.length === 0) return refuse('family-mismatch')
+    const requested = requestedLifetime(reader)
+    if (Number.isNaN(requested)) return refuse('bad-request')
+    const seconds = requested === 0 ? 0 : grantLifetime(context.core, requested)
+    if (seconds === 0) endRelays(context, request, relays)
+    else for (const relay of relays) extend(context, request, relay, seconds)
+    return { kind: 'success', attributes: (writer) => writer.addUint32(ATTRIBUTE.Lifetime, seconds) }
+  },
+}
+
+function endRelays(
+  { lifecycle }: HandlerContext,
+  { allocation, now }: AllocationRequest,
+  relays: readonly RelaySocket[],
+): void {
+  if (relays.length === allocation.relays.length) lifecycle.end(allocation, 'refresh-zero', now)
+  else for (const relay of relays) lifecycle.endRelay(relay, now)
+}
+
+function extend(
+  { core, lifecycle }: HandlerContext,
+  { allocation, now }: AllocationRequest,
+  relay: RelaySocket,
+  seconds: number,
+): void {
+  relay.expiresAt = now + seconds * 1000
+  lifecycle.arm(allocation, relay.expiresAt + core.graceMs, now)
+}

@@ -1,0 +1,52 @@
+import type { StunCrypto } from '../stun/crypto.ts'
+import type { RelayAddress } from './relay-ports.ts'
+import { Timer } from './timer-wheel.ts'
+
+/** How long a reserved port waits (RFC 8656 §7.2: at least 30 seconds). */
+export const RESERVATION_MS = 30_000
+/** Bytes of RESERVATION-TOKEN (RFC 8656 §18.10). */
+export const TOKEN_BYTES = 8
+
+/** A port that EVEN-PORT with R=1 holds for a later Allocate of the same user (RFC 8656 §7.2). */
+export class Reservation extends Timer {
+  readonly token: Uint8Array
+  readonly user: string
+  readonly address: RelayAddress
+  readonly port: number
+
+  constructor(token: Uint8Array, user: string, address: RelayAddress, port: number) {
+    super()
+    this.token = token
+    this.user = user
+    this.address = address
+    this.port = port
+  }
+}
+
+/** Reservations by token; quotas bound their number. */
+export class Reservations {
+  readonly #byToken = new Map<string, Reservation>()
+  readonly #crypto: StunCrypto
+
+  constructor(crypto: StunCrypto) {
+    this.#crypto = crypto
+  }
+
+  get size(): number {
+    return this.#byToken.size
+  }
+
+  add(user: string, address: RelayAddress, port: number): Reservation {
+    const reservation = new Reservation(this.#crypto.randomBytes(TOKEN_BYTES), user, address, port)
+    this.#byToken.set(reservation.token.join(), reservation)
+    return reservation
+  }
+
+  find(token: Uint8Array): Reservation | undefined {
+    return this.#byToken.get(token.join())
+  }
+
+  remove(reservation: Reservation): void {
+    this.#byToken.delete(reservation.token.join())
+  }
+}

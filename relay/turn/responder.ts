@@ -1,0 +1,99 @@
+import type { TransportAddress } from '../stun/address.ts'
+import { ATTRIBUTE } from '../stun/attribute-types.ts'
+import { CLASS, METHOD, methodName } from '../stun/methods.ts'
+import type { StunWriter } from '../stun/writer.ts'
+import type { Allocation } from './allocation.ts'
+import type { TurnCore } from './core.ts'
+import type { Outcome, Refusal, Success } from './outcome.ts'
+import type { Request } from './request.ts'
+
+/** Turns what handlers decided into responses on the 5-tuple the request came from. */
+export class Responder {
+  readonly #core: TurnCore
+
+  constructor(core: TurnCore) {
+    this.#core = core
+  }
+
+  /** Answers a request; without credentials only while the relay's budget for that lasts. */
+  respond(request: Request, outcome: Outcome): void {
+    if (outcome.kind === 'silent') return
+    const core = this.#core
+    const { limits } = core.config
+    const known = request.owner !== undefined
+    if (!known && !core.unauthenticated.take(1, limits.unauthenticatedResponsesPerSecond, request.now)) {
+      core.counters.drops['unauthenticated-budget']++
+      return
+    }
+    const { reader } = request
+    const { writer } = core
+    writer.startWords(reader.method, outcome.kind === 'success' ? CLASS.Success : CLASS.Error, reader)
+    if (outcome.kind === 'success') outcome.attributes?.(writer)
+    else this.#writeRefusal(writer, request, outcome)
+    this.#finish(reader.method, request, request.owner?.key, reader.hasFingerprint)
+    this.#count(reader.method, request, outcome)
+  }
+
+  /** Answers the Allocate that made an allocation, some time after it came. */
+  succeedLater(method: number, allocation: Allocation, attributes: (writer: StunWriter) => void): void {
+    this.#core.writer.startWords(method, CLASS.Success, allocation.transaction)
+    attributes(this.#core.writer)
+    this.#finish(
+      method,
+      this.#target(allocation),
+      allocation.owner.key,
+      allocation.transaction.hasFingerprint,
+    )
+    this.#core.counters.countResponse(methodName(method))
+  }
+
+  refuseLater(method: number, allocation: Allocation, refusal: Refusal): void {
+    const target = this.#target(allocation)
+    this.#core.writer.startWords(method, CLASS.Error, allocation.transaction).addErrorCode(refusal.code)
+    this.#finish(method, target, allocation.owner.key, allocation.transaction.hasFingerprint)
+    this.#count(method, target, refusal)
+  }
+
+  #target(allocation: Allocation): Target {
+    return { link: allocation.link.id, client: allocation.client }
+  }
+
+  #writeRefusal(writer: StunWriter, request: Request, refusal: Refusal): void {
+    const core = this.#core
+    writer.addErrorCode(refusal.code)
+    if (refusal.code === 401 || refusal.code === 438) {
+      writer.addText(ATTRIBUTE.Realm, core.config.realm)
+      writer.addText(ATTRIBUTE.Nonce, core.nonces.issue(request.client, core.unixSeconds(request.now)))
+    }
+    if (refusal.unknown) writer.addTypeList(refusal.unknown)
+    if (refusal.alternate) writer.addAddress(ATTRIBUTE.AlternateServer, refusal.alternate)
+  }
+
+  #finish(method: number, { link, client }: Target, key: Uint8Array | undefined, fingerprint: boolean): void {
+    const { writer, crypto, config, outputs, counters } = this.#core
+    if (config.software !== undefined && (method === METHOD.Allocate || method === METHOD.Refresh)) {
+      writer.addText(ATTRIBUTE.Software, config.software)
+    }
+    const bytes = writer.finish({ integrityKey: key, crypto, fingerprint })
+    if (!outputs.push({ kind: 'transmit', link, to: client, bytes })) counters.drops['output-queue-full']++
+  }
+
+  #count(method: number, { link, client }: Target, outcome: Success | Refusal): void {
+    const { counters, outputs } = this.#core
+    const name = methodName(method)
+    if (outcome.kind === 'success') {
+      counters.countResponse(name)
+      return
+    }
+    const { code, reason } = outcome
+    counters.countResponse(name, code)
+    counters.refusals[reason]++
+    // The first request of every client is challenged: that is no refusal to log.
+    if (reason !== 'challenge') outputs.push({ kind: 'refused', method: name, code, reason, link, client })
+  }
+}
+
+interface Target {
+  readonly link: number
+  readonly client: TransportAddress
+}

@@ -1,0 +1,90 @@
+import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits, SharedKey } from '../api/config.ts'
+import type { TransportAddress } from '../stun/address.ts'
+import { parseAddress } from '../stun/address-text.ts'
+import type { PeerPolicyOptions } from './peer-policy.ts'
+import type { PortRange } from './relay-ports.ts'
+
+/** What the state machine needs of a relay's configuration, addresses resolved and parsed. */
+export interface TurnServerConfig {
+  readonly realm: string
+  /** SOFTWARE of responses; undefined: none. */
+  readonly software: string | undefined
+  readonly relayAddresses: readonly RelayAddressPair[]
+  readonly relayPorts: PortRange
+  readonly users: readonly { readonly username: string; readonly password: string }[]
+  readonly keys: readonly SharedKey[]
+  /** Empty: the machine makes one, valid for itself only. */
+  readonly nonceKeys: readonly SharedKey[]
+  readonly peers: PeerPolicyOptions
+  readonly limits: RelayLimits
+}
+
+/** Addresses without a port. */
+export interface RelayAddressPair {
+  readonly bind: TransportAddress
+  readonly advertise: TransportAddress
+}
+
+/** What the host knows and a configuration file does not. */
+export interface HostAddresses {
+  /** Public addresses in force, `bind` resolved; absent: `config.relay.addresses`, bound as they are advertised. */
+  readonly relayAddresses?: readonly ConfiguredAddress[]
+  /** Further addresses of this host: with listeners on an unspecified address, all it has. */
+  readonly own?: readonly string[]
+}
+
+/** Derives the state machine's configuration; throws an Error that names the field that is no literal address. */
+export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}): TurnServerConfig {
+  const relayAddresses = (host.relayAddresses ?? config.relay.addresses).map(parsePair)
+  const advertised = relayAddresses.map((pair) => pair.advertise)
+  const own = [
+    ...advertised,
+    ...relayAddresses.map((pair) => pair.bind),
+    ...config.listeners.flatMap((listener) => parseOptional('listeners[].address', listener.address)),
+    ...parseOptional('control.address', config.control.address),
+    ...(host.own ?? []).flatMap((text) => parseOptional('own address', text)),
+  ].filter((address) => !isUnspecified(address))
+  return {
+    realm: config.realm,
+    software: config.software,
+    relayAddresses,
+    relayPorts: config.relay.ports,
+    users: config.credentials.users,
+    keys: config.credentials.keys,
+    nonceKeys: config.nonceKeys,
+    peers: {
+      mode: config.peers.mode,
+      allow: config.peers.allow,
+      deny: config.peers.deny,
+      hairpin: config.peers.hairpin,
+      advertised,
+      own,
+      ownPorts: new Set([...config.listeners.map((listener) => listener.port), config.control.port]),
+    },
+    limits: config.limits,
+  }
+}
+
+function parsePair(pair: ConfiguredAddress): RelayAddressPair {
+  const advertise = parse('relay.addresses[].advertise', pair.advertise)
+  const bind = pair.bind === undefined ? advertise : parse('relay.addresses[].bind', pair.bind)
+  if (bind.family === advertise.family) return { bind, advertise }
+  throw new Error(
+    `relay.addresses: "${pair.bind}" and "${pair.advertise}" are of different families; bind an address of the advertised one's`,
+  )
+}
+
+function parseOptional(field: string, text: string | undefined): TransportAddress[] {
+  return text === undefined ? [] : [parse(field, text)]
+}
+
+function parse(field: string, text: string): TransportAddress {
+  const address = parseAddress(text, 0)
+  if (!address) throw new Error(`${field}: "${text}" is not a literal IP address`)
+  return address
+}
+
+/** Whether it is 0.0.0.0 or ::. */
+export function isUnspecified(address: TransportAddress): boolean {
+  return address.w0 === 0 && address.w1 === 0 && address.w2 === 0 && address.w3 === 0
+}

@@ -1,0 +1,165 @@
+import type { TransportAddress } from '../stun/address.ts'
+import { isChannelDataByte } from '../stun/channel-data.ts'
+import { CLASS, METHOD } from '../stun/methods.ts'
+import type { AllocationEnd, BindFailure, Forward, Link, Output, TurnMachine } from './contract.ts'
+import { type CoreOptions, TurnCore } from './core.ts'
+import type { TurnCounters } from './counters.ts'
+import { DataPath } from './data-path.ts'
+import { dispatch } from './dispatch.ts'
+import { Lifecycle } from './lifecycle.ts'
+import type { HandlerContext } from './request.ts'
+import { Responder } from './responder.ts'
+import type { TurnServerConfig } from './server-config.ts'
+
+/**
+ * A TURN server (RFC 8656) without I/O: see `contract.ts` for what goes in and comes out. Behind it are one
+ * file per request (`requests/`), the packet path (`data-path.ts`), the peer policy (`peer-policy.ts`) and
+ * how allocations begin and end (`lifecycle.ts`).
+ */
+export class TurnServer implements TurnMachine {
+  readonly #core: TurnCore
+  readonly #responder: Responder
+  readonly #lifecycle: Lifecycle
+  readonly #dataPath: DataPath
+  readonly #context: HandlerContext
+
+  /** Throws an Error that says which entry of the configuration cannot be used. */
+  constructor(options: CoreOptions) {
+    this.#core = new TurnCore(options)
+    this.#responder = new Responder(this.#core)
+    this.#lifecycle = new Lifecycle(this.#core, this.#responder)
+    this.#dataPath = new DataPath(this.#core)
+    this.#context = { core: this.#core, lifecycle: this.#lifecycle }
+  }
+
+  get counters(): Readonly<TurnCounters> {
+    return this.#core.counters
+  }
+
+  /** Allocations, those included whose relay socket is being bound. */
+  get allocationCount(): number {
+    return this.#core.table.size
+  }
+
+  get permissionCount(): number {
+    return this.#core.table.permissionCount
+  }
+
+  get channelCount(): number {
+    return this.#core.table.channelCount
+  }
+
+  /** Ports that EVEN-PORT holds for a later Allocate. */
+  get reservationCount(): number {
+    return this.#core.reservations.size
+  }
+
+  get draining(): boolean {
+    return this.#core.draining
+  }
+
+  /** Puts a configuration in force at once, live permissions included; throws, and changes nothing, where it cannot be used. */
+  updateConfig(config: TurnServerConfig): void {
+    this.#core.reconfigure(config)
+  }
+
+  /** New Allocates are sent elsewhere or refused from now on; what is live goes on. */
+  startDrain(options: { readonly alternates: readonly TransportAddress[] }): void {
+    this.#core.draining = true
+    this.#core.alternates = options.alternates
+  }
+
+  endDrain(): void {
+    this.#core.draining = false
+    this.#core.alternates = []
+  }
+
+  /** Addresses and ports that new clients are sent to while draining, best first. */
+  setAlternates(alternates: readonly TransportAddress[]): void {
+    this.#core.alternates = alternates
+  }
+
+  /** Ends every allocation of a username, or of the user part of a TURN REST username; says how many. */
+  revoke(user: string, now: number): number {
+    const theirs = this.#core.table
+      .all()
+      .filter(({ owner }) => owner.username === user || owner.user === user)
+    for (const allocation of theirs) this.#lifecycle.end(allocation, 'revoked', now)
+    return theirs.length
+  }
+
+  /** Ends every allocation. */
+  closeAll(reason: AllocationEnd, now: number): void {
+    for (const allocation of this.#core.table.all()) this.#lifecycle.end(allocation, reason, now)
+  }
+
+  addLink(link: Link): void {
+    this.#core.links.set(link.id, link)
+  }
+
+  removeLink(link: number, now: number): void {
+    const closed = this.#core.links.get(link)
+    if (!closed) return
+    this.#core.links.delete(link)
+    for (const allocation of this.#core.table.onLink(closed))
+      this.#lifecycle.end(allocation, 'link-closed', now)
+  }
+
+  handleClientData(
+    link: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    now: number,
+  ): Forward | undefined {
+    if (length > 0 && isChannelDataByte(buffer[offset]!)) {
+      return this.#dataPath.channelData(link, from, buffer, offset, length, now)
+    }
+    const { reader, counters, links } = this.#core
+    const read = reader.read(buffer, offset, length)
+    if (read !== 'ok') counters.drops[read]++
+    else if (reader.messageClass === CLASS.Request) {
+      const way = links.get(link)
+      if (way) dispatch(this.#context, this.#responder, way, from, now)
+    } else if (reader.messageClass === CLASS.Indication && reader.method === METHOD.Send) {
+      return this.#dataPath.sendIndication(link, from, buffer, now)
+    } else counters.drops.unsupported++
+    return undefined
+  }
+
+  handlePeerData(
+    relay: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    now: number,
+  ): Forward | undefined {
+    return this.#dataPath.peerData(relay, from, buffer, offset, length, now)
+  }
+
+  relayBound(relay: number, now: number): void {
+    this.#lifecycle.relayBound(relay, now)
+  }
+
+  relayBindFailed(relay: number, failure: BindFailure, now: number): void {
+    this.#lifecycle.relayBindFailed(relay, failure, now)
+  }
+
+  pollTimeout(): number {
+    return this.#core.timers.nextDeadline
+  }
+
+  handleTimeout(now: number): void {
+    this.#core.timers.advance(now, (timer) => this.#lifecycle.fire(timer, now))
+  }
+
+  nextOutput(): Output | undefined {
+    return this.#core.outputs.next()
+  }
+
+  setWallClockOffset(offsetMs: number): void {
+    this.#core.wallClockOffsetMs = offsetMs
+  }
+}
