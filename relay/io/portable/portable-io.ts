@@ -152,11 +152,12 @@ export class PortableIo implements RelayIo {
   }
 
   async close(): Promise<void> {
-    this.wakeAt(Number.POSITIVE_INFINITY)
     const sockets = [...this.#udpListeners.values(), ...this.#relays.values()]
     this.#udpListeners.clear()
     this.#relays.clear()
     await Promise.all([this.#streams.close(), ...sockets.map((socket) => socket.close())])
+    // The batches that closing ended may have set it again.
+    this.wakeAt(Number.POSITIVE_INFINITY)
   }
 
   #listenUdp(id: number, { address, port }: ListenerOptions): Promise<BoundListener> {

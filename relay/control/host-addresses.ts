@@ -1,0 +1,39 @@
+import { networkInterfaces } from 'node:os'
+import type { RelayAddress, RelayConfig } from '../api/config.ts'
+import type { ListenerOptions } from '../io/io.ts'
+
+/** A public address and the local one behind it. */
+export interface AddressPair {
+  readonly bind: string
+  readonly advertise: string
+}
+
+/** Every address of this host, link-local zones left out. */
+export function hostAddresses(): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((entries) => entries ?? [])
+    .map(({ address }) => address)
+}
+
+/** Fills in what an address binds to: itself where this host has it, else every address of its family (a 1:1 NAT in front). */
+export function withBinds(addresses: readonly RelayAddress[], host: readonly string[]): AddressPair[] {
+  return addresses.map(({ bind, advertise }) => ({
+    advertise,
+    bind: bind ?? (host.includes(advertise) ? advertise : unspecified(advertise)),
+  }))
+}
+
+/** The listeners of a configuration, each on the address it names or on all that the relay has. */
+export function wantedListeners(
+  listeners: RelayConfig['listeners'],
+  addresses: readonly AddressPair[],
+): ListenerOptions[] {
+  const everywhere = [...new Set(addresses.map(({ bind }) => bind))]
+  return listeners.flatMap(({ protocol, address, port }) =>
+    (address ? [address] : everywhere).map((host) => ({ protocol, address: host, port })),
+  )
+}
+
+function unspecified(address: string): string {
+  return address.includes(':') ? '::' : '0.0.0.0'
+}

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { EXIT_CLEAN, EXIT_FORCED, Lifecycle } from './lifecycle.ts'
+
+const at = (nowMs: number, allocations: number) => ({ nowMs, allocations, maxDrainMs: 1000 })
+
+test('a relay starts, serves, and drains and serves again as the operator directs', () => {
+  const life = new Lifecycle()
+  assert.equal(life.state(0), 'starting')
+  life.markListening()
+  assert.equal(life.state(3), 'serving')
+  life.direct(true)
+  assert.deepEqual([life.draining, life.state(3), life.state(0)], [true, 'draining', 'drained'])
+  assert.equal(life.exitCode(at(0, 0)), undefined, 'a directive ends no process')
+  life.direct(false)
+  assert.deepEqual([life.draining, life.state(3)], [false, 'serving'])
+})
+
+test('a signal drains for good and ends the process with its last allocation', () => {
+  const life = new Lifecycle()
+  life.markListening()
+  life.terminate(100)
+  life.direct(false)
+  assert.deepEqual([life.draining, life.state(2)], [true, 'draining'])
+  assert.equal(life.exitCode(at(1099, 2)), undefined)
+  assert.equal(life.exitCode(at(1099, 0)), EXIT_CLEAN)
+})
+
+test('a second signal or the longest drain ends it with allocations alive', () => {
+  const [second, late] = [new Lifecycle(), new Lifecycle()]
+  second.terminate(0)
+  second.terminate(1)
+  assert.equal(second.exitCode(at(1, 1)), EXIT_FORCED)
+  late.terminate(0)
+  assert.equal(late.exitCode(at(1000, 1)), EXIT_FORCED)
+})

@@ -1,0 +1,54 @@
+import type { BoundListener, ListenerOptions, RelayIo } from '../io/io.ts'
+
+/** The listeners that are bound, brought step by step to those that are wanted. */
+export class ListenerSet {
+  readonly #io: RelayIo
+  readonly #bound = new Map<string, BoundListener>()
+  #missing = 0
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(io: RelayIo) {
+    this.#io = io
+  }
+
+  get bound(): BoundListener[] {
+    return [...this.#bound.values()]
+  }
+
+  /** True when every wanted listener is bound and there is one. */
+  get complete(): boolean {
+    return this.#missing === 0 && this.#bound.size > 0
+  }
+
+  /** Opens what is new, then closes what is no longer wanted; returns why some could not be had. */
+  reconcile(wanted: readonly ListenerOptions[]): Promise<string[]> {
+    const next = this.#last.then(() => this.#reconcile(wanted))
+    this.#last = next.catch(() => undefined)
+    return next
+  }
+
+  async #reconcile(wanted: readonly ListenerOptions[]): Promise<string[]> {
+    const failures: string[] = []
+    const byKey = new Map(wanted.map((options, index) => [keyOf(options, index), options]))
+    for (const [key, options] of byKey) {
+      if (this.#bound.has(key)) continue
+      try {
+        this.#bound.set(key, await this.#io.listen(options))
+      } catch (error) {
+        failures.push((error as Error).message)
+      }
+    }
+    this.#missing = failures.length
+    for (const [key, { id }] of this.#bound) {
+      if (byKey.has(key)) continue
+      this.#bound.delete(key)
+      await this.#io.closeListener(id)
+    }
+    return failures
+  }
+}
+
+/** Listeners on port 0 are told apart by their place. */
+function keyOf({ protocol, address, port }: ListenerOptions, index: number): string {
+  return `${protocol} ${address} ${port === 0 ? `any ${index}` : port}`
+}

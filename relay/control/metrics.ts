@@ -1,0 +1,119 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { type MetricSpec, RELAY_METRICS, type RelayMetric } from '../api/metrics.ts'
+import type { RelayStatus } from './status.ts'
+
+/** How often the delay of the event loop is sampled: often enough to see a stall, seldom enough to idle. */
+const EVENT_LOOP_SAMPLE_MS = 100
+
+type Sample = readonly [value: number, labels?: Record<string, string | number>]
+
+/** The text of `/metrics`, made of the counters that the relay keeps anyway. */
+export class Metrics {
+  readonly #registry = new Registry()
+
+  constructor(status: () => RelayStatus) {
+    collectDefaultMetrics({
+      register: this.#registry,
+      prefix: 'turnfleet_relay_',
+      eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS,
+    })
+    for (const [name, spec] of Object.entries(RELAY_METRICS)) {
+      this.#register(name, spec, () => SAMPLES[name as RelayMetric](status()))
+    }
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  render(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  #register(name: string, { kind, help, labels = [] }: MetricSpec, samples: () => Sample[]): void {
+    const options = { name, help, labelNames: [...labels], registers: [this.#registry] }
+    if (kind === 'gauge') {
+      new Gauge({
+        ...options,
+        collect() {
+          this.reset()
+          for (const [value, of = {}] of samples()) this.set(of, value)
+        },
+      })
+    } else {
+      new Counter({
+        ...options,
+        collect() {
+          this.reset()
+          for (const [value, of = {}] of samples()) this.inc(of, value)
+        },
+      })
+    }
+  }
+}
+
+const STATES = ['starting', 'serving', 'draining', 'drained'] as const
+
+const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
+  turnfleet_relay_info: ({ version }) => [[1, { version }]],
+  turnfleet_relay_state: ({ state }) => STATES.map((one) => [one === state ? 1 : 0, { state: one }]),
+  turnfleet_relay_allocations: ({ allocations }) => [[allocations]],
+  turnfleet_relay_allocation_capacity: ({ capacity }) => [[capacity]],
+  turnfleet_relay_permissions: ({ permissions }) => [[permissions]],
+  turnfleet_relay_channels: ({ channels }) => [[channels]],
+  turnfleet_relay_allocations_opened_total: ({ counters }) => [[counters.opened]],
+  turnfleet_relay_allocations_closed_total: ({ counters }) => byKey(counters.closed, 'reason'),
+  turnfleet_relay_relayed_packets_total: ({ counters }) => [
+    [counters.clientPackets, { from: 'client' }],
+    [counters.peerPackets, { from: 'peer' }],
+  ],
+  turnfleet_relay_relayed_bytes_total: ({ counters }) => [
+    [counters.clientBytes, { from: 'client' }],
+    [counters.peerBytes, { from: 'peer' }],
+  ],
+  turnfleet_relay_packets_total: ({ traffic }) =>
+    Object.entries(traffic).flatMap(([transport, { packetsIn, packetsOut }]): Sample[] => [
+      [packetsIn, { transport, direction: 'in' }],
+      [packetsOut, { transport, direction: 'out' }],
+    ]),
+  turnfleet_relay_bytes_total: ({ traffic }) =>
+    Object.entries(traffic).flatMap(([transport, { bytesIn, bytesOut }]): Sample[] => [
+      [bytesIn, { transport, direction: 'in' }],
+      [bytesOut, { transport, direction: 'out' }],
+    ]),
+  turnfleet_relay_responses_total: ({ counters }) =>
+    Object.entries(counters.responses).flatMap(([method, codes]) =>
+      Object.entries(codes)
+        .filter(([, count]) => count > 0)
+        .map(([code, count]): Sample => [count, { method, code }]),
+    ),
+  turnfleet_relay_refusals_total: ({ counters }) => byKey(counters.refusals, 'reason'),
+  turnfleet_relay_drops_total: ({ counters }) => byKey(counters.drops, 'reason'),
+  turnfleet_relay_streams: ({ io }) => [[io.streamsOpen]],
+  turnfleet_relay_streams_refused_total: ({ io }) => [[io.streamsRefused]],
+  turnfleet_relay_stream_framing_errors_total: ({ io }) => [[io.framingErrors]],
+  turnfleet_relay_tls_handshake_failures_total: ({ io }) => [[io.tlsHandshakeFailures]],
+  turnfleet_relay_client_queue_drops_total: ({ io }) => [[io.clientQueueDrops]],
+  turnfleet_relay_send_errors_total: ({ io }) => [[io.sendErrors]],
+  turnfleet_relay_faults_total: ({ faults }) => [[faults]],
+  turnfleet_relay_listeners: ({ listeners }) =>
+    ['udp', 'tcp', 'tls'].map((protocol) => [
+      listeners.filter((listener) => listener.protocol === protocol).length,
+      { protocol },
+    ]),
+  turnfleet_relay_public_addresses: ({ addresses }) => [[addresses.length]],
+  turnfleet_relay_tls_certificate_expiry_timestamp_seconds: ({ certificate }) =>
+    certificate ? [[certificate.notAfterMs / 1000]] : [],
+  turnfleet_relay_config_generation: ({ configGeneration }) => [[configGeneration]],
+  turnfleet_relay_config_errors_total: ({ configErrors }) => [[configErrors]],
+  turnfleet_relay_config_problems: ({ problems }) =>
+    [...new Set(problems.map(({ reason }) => reason))].map((reason) => [1, { reason }]),
+  turnfleet_relay_reports_total: ({ reportsSent, reportsFailed }) => [
+    [reportsSent, { result: 'ok' }],
+    [reportsFailed, { result: 'failed' }],
+  ],
+}
+
+function byKey(counts: Readonly<Record<string, number>>, label: string): Sample[] {
+  return Object.entries(counts).map(([key, count]) => [count, { [label]: key }])
+}

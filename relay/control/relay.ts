@@ -1,0 +1,256 @@
+import type { RelayConfig } from '../api/config.ts'
+import type { Directives } from '../api/load-report.ts'
+import { nodeCrypto } from '../io/node-crypto.ts'
+import { PortableIo } from '../io/portable/portable-io.ts'
+import { Shard, type ShardEvent } from '../shard/shard.ts'
+import { parseAddress } from '../stun/address-text.ts'
+import { TurnServer } from '../turn/server.ts'
+import { turnServerConfig } from '../turn/server-config.ts'
+import { EventLog } from './event-log.ts'
+import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { ListenerSet } from './listener-set.ts'
+import type { Logger } from './log.ts'
+import type { Loaded, Problem, Settings } from './settings.ts'
+import type { RelayStatus } from './status.ts'
+
+/** A stream without an allocation that says nothing for so long is closed. */
+const STREAM_IDLE_SECONDS = 60
+
+export interface RelayOptions {
+  readonly log: Logger
+  readonly version: string
+  readonly identity: RelayStatus['identity']
+  /** Where the control server is to be bound. */
+  readonly control: { readonly address: string; readonly port: number }
+  readonly reports: () => Pick<RelayStatus, 'reportsSent' | 'reportsFailed'>
+  /** Called when the operator should hear of a change at once. */
+  readonly changed: () => void
+}
+
+/** One relay: the TURN server on its I/O, kept in step with its settings. */
+export class Relay {
+  readonly lifecycle = new Lifecycle()
+  /** Where the control server is bound: never a peer. */
+  control: RelayOptions['control']
+  readonly #options: RelayOptions
+  readonly #io = new PortableIo()
+  readonly #listeners = new ListenerSet(this.#io)
+  readonly #events: EventLog
+  readonly #startedAtMs = Date.now()
+  readonly #machine: TurnServer
+  readonly #shard: Shard
+  #settings: Settings
+  #addresses: AddressPair[] = []
+  #problems: readonly Problem[] = []
+  #listenProblems: Problem[] = []
+  #generation = 0
+  #errors = 0
+  #faults = 0
+  #certificate: Settings['certificate']
+
+  /** Throws an Error that says which entry of the settings cannot be used. */
+  constructor({ settings }: Loaded, options: RelayOptions) {
+    this.#options = options
+    this.control = options.control
+    this.#events = new EventLog(options.log, () => this.#io.now())
+    this.#settings = settings
+    this.#addresses = withBinds(settings.addresses, hostAddresses())
+    this.#machine = new TurnServer({ config: this.#machineConfig(settings), crypto: nodeCrypto })
+    this.#shard = new Shard({
+      io: this.#io,
+      machine: this.#machine,
+      unixMs: Date.now,
+      onEvent: (event) => this.#onEvent(event),
+    })
+  }
+
+  /** Binds the listeners; rejects with what is wrong and how to mend it where one cannot be had. */
+  async start(loaded: Loaded): Promise<void> {
+    this.#shard.start()
+    await this.apply(loaded)
+    if (this.#listenProblems[0]) throw new Error(this.#listenProblems[0].message)
+  }
+
+  /** Puts new settings in force; what cannot be is left as it was and named in `status().problems`. */
+  async apply({ settings, problems }: Loaded): Promise<void> {
+    this.#problems = problems
+    this.#errors += problems.length
+    for (const { reason, message } of problems) this.#options.log.warn({ reason }, message)
+    this.#addresses = withBinds(settings.addresses, hostAddresses())
+    this.#takeCertificate(settings)
+    this.#takeMachineConfig(settings)
+    await this.bindListeners()
+    if (this.#listeners.complete) this.lifecycle.markListening()
+    this.#generation++
+    this.#options.log.info(this.#summary(), 'configuration in force')
+    this.#options.changed()
+  }
+
+  /** Tries again for the listeners that could not be had. */
+  async bindListeners(): Promise<void> {
+    const before = this.#listenProblems.map(({ message }) => message)
+    const boundBefore = this.#listeners.bound.map(({ id }) => id).join()
+    const failures = await this.#listeners.reconcile(
+      wantedListeners(this.#settings.config.listeners, this.#addresses),
+    )
+    this.#listenProblems = failures.map((message) => ({ reason: 'ListenFailed', message }))
+    for (const message of failures) {
+      if (!before.includes(message)) this.#options.log.error({ reason: 'ListenFailed' }, message)
+    }
+    // The peer policy keeps clients away from the listeners' ports, which the system may have chosen.
+    if (this.#listeners.bound.map(({ id }) => id).join() !== boundBefore)
+      this.#takeMachineConfig(this.#settings)
+    if (this.#listeners.complete) this.lifecycle.markListening()
+  }
+
+  get listenersMissing(): boolean {
+    return this.#listenProblems.length > 0
+  }
+
+  get config(): RelayConfig {
+    return this.#settings.config
+  }
+
+  get allocations(): number {
+    return this.#machine.allocationCount
+  }
+
+  /** What the operator wants. */
+  direct({ drain, alternates }: Directives): void {
+    const wasDraining = this.lifecycle.draining
+    this.lifecycle.direct(drain)
+    const addresses = alternates.map(({ address, port }) => parseAddress(address, port))
+    this.#syncDrain(addresses.filter((address) => address !== undefined))
+    if (this.lifecycle.draining === wasDraining) return
+    this.#options.log.info({ allocations: this.allocations }, drain ? 'draining' : 'serving again')
+    this.#options.changed()
+  }
+
+  /** SIGTERM. */
+  terminate(): void {
+    this.lifecycle.terminate(this.#io.now())
+    if (!this.#machine.draining) this.#syncDrain([])
+    this.#options.log.info({ allocations: this.allocations }, 'told to end: draining')
+    this.#options.changed()
+  }
+
+  /** The exit code when the process is to end now. */
+  exitCode(): number | undefined {
+    const { maxDurationSeconds } = this.config.drain
+    return this.lifecycle.exitCode({
+      allocations: this.allocations,
+      nowMs: this.#io.now(),
+      maxDrainMs: maxDurationSeconds * 1000,
+    })
+  }
+
+  /** To be called every few seconds: wall time may be set while the relay runs. */
+  tick(): void {
+    this.#shard.syncClock()
+  }
+
+  async close(): Promise<void> {
+    this.#machine.closeAll('shutdown', this.#io.now())
+    this.#shard.batchEnd()
+    await this.#io.close()
+  }
+
+  status(): RelayStatus {
+    const { config } = this.#settings
+    return {
+      identity: this.#options.identity,
+      version: this.#options.version,
+      startedAtMs: this.#startedAtMs,
+      state: this.lifecycle.state(this.allocations),
+      draining: this.#machine.draining,
+      allocations: this.allocations,
+      permissions: this.#machine.permissionCount,
+      channels: this.#machine.channelCount,
+      capacity: this.#capacity(),
+      counters: this.#machine.counters,
+      traffic: this.#shard.traffic,
+      io: this.#io.counters,
+      faults: this.#faults,
+      addresses: this.#addresses.map(({ advertise }) => advertise),
+      listeners: this.#listeners.bound,
+      listening: this.#listeners.complete,
+      keyIds: config.credentials.keys.map(({ id }) => id),
+      users: config.credentials.users.length,
+      certificate: this.#certificate,
+      problems: [...this.#problems, ...this.#listenProblems],
+      configGeneration: this.#generation,
+      configErrors: this.#errors,
+      ...this.#options.reports(),
+    }
+  }
+
+  #syncDrain(alternates: Parameters<TurnServer['setAlternates']>[0]): void {
+    if (this.lifecycle.draining) this.#machine.startDrain({ alternates })
+    else this.#machine.endDrain()
+  }
+
+  #takeCertificate({ certificate }: Settings): void {
+    if (!certificate || certificate.fingerprint === this.#certificate?.fingerprint) return
+    this.#io.setTls(certificate.material)
+    this.#certificate = certificate
+  }
+
+  #takeMachineConfig(settings: Settings): void {
+    try {
+      this.#machine.updateConfig(this.#machineConfig(settings))
+      this.#settings = settings
+    } catch (error) {
+      const { message } = error as Error
+      this.#problems = [...this.#problems, { reason: 'InvalidConfig', message }]
+      this.#errors++
+      this.#options.log.warn({ reason: 'InvalidConfig' }, message)
+    }
+    const { limits } = this.#settings.config
+    this.#io.setStreamLimits({
+      total: limits.streams,
+      perAddress: limits.streamsPerAddress,
+      firstMessageSeconds: limits.streamFirstMessageSeconds,
+      idleSeconds: STREAM_IDLE_SECONDS,
+      queueBytes: limits.streamQueueBytes,
+    })
+  }
+
+  #machineConfig({ config }: Settings) {
+    const bound = this.#listeners.bound
+    const listeners = bound.length > 0 ? bound : config.listeners
+    return turnServerConfig(
+      { ...config, listeners: [...listeners], control: this.control },
+      { relayAddresses: this.#addresses, own: hostAddresses() },
+    )
+  }
+
+  /** What the configuration allows and the ports of the busiest family hold. */
+  #capacity(): number {
+    const { limits, relay } = this.#settings.config
+    const ports = relay.ports.max - relay.ports.min + 1
+    const ipv6 = this.#addresses.filter(({ advertise }) => advertise.includes(':')).length
+    return Math.min(limits.allocations, ports * Math.max(ipv6, this.#addresses.length - ipv6))
+  }
+
+  #summary() {
+    const { config } = this.#settings
+    return {
+      generation: this.#generation,
+      realm: config.realm,
+      addresses: this.#addresses.map(({ advertise }) => advertise),
+      listeners: this.#listeners.bound.map(({ protocol, address, port }) => ({ protocol, address, port })),
+      keys: config.credentials.keys.map(({ id }) => id),
+      users: config.credentials.users.length,
+      certificate: this.#certificate?.fingerprint,
+    }
+  }
+
+  #onEvent(event: ShardEvent): void {
+    if (event.kind === 'fault') this.#faults++
+    this.#events.write(event)
+    if (event.kind === 'allocation-closed' && this.lifecycle.draining && this.allocations === 0) {
+      this.#options.changed()
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import type { z } from 'zod'
+import {
+  type KeyRingFile,
+  keyRingFile,
+  type RelayAddress,
+  type RelayConfig,
+  relayAddressesFile,
+  relayConfig,
+} from '../api/config.ts'
+import { type Certificate, readCertificate } from './certificate.ts'
+import { parseYaml } from './yaml-file.ts'
+
+/** Everything that files say, merged: what a relay runs on. */
+export interface Settings {
+  /** With the keys of `credentials.keysFile` in it. */
+  readonly config: RelayConfig
+  /** Of `relay.addressesFile` where there is one, else of `relay.addresses`. */
+  readonly addresses: readonly RelayAddress[]
+  readonly certificate: Certificate | undefined
+}
+
+export type ProblemReason =
+  | 'InvalidConfig'
+  | 'InvalidKeys'
+  | 'InvalidAddresses'
+  | 'InvalidCertificate'
+  | 'ListenFailed'
+
+/** Why something newer is not in force. */
+export interface Problem {
+  readonly reason: ProblemReason
+  readonly message: string
+}
+
+export interface Loaded {
+  readonly settings: Settings
+  readonly problems: readonly Problem[]
+  /** What to watch. */
+  readonly files: readonly string[]
+}
+
+/**
+ * Reads the configuration file and the files it names. Each of them is refused alone, and what it last said
+ * well stays in force: a torn key file does not keep a new certificate away.
+ */
+export class SettingsFiles {
+  readonly #path: string
+  #config: RelayConfig | undefined
+  #keyRing: KeyRingFile | undefined
+  #addresses: RelayAddress[] | undefined
+  #certificate: Certificate | undefined
+  #problems: Problem[] = []
+
+  constructor(path: string) {
+    this.#path = resolve(path)
+  }
+
+  /** Throws FileRefused where the configuration file has never been good. */
+  load(): Loaded {
+    this.#problems = []
+    this.#config = this.#try('InvalidConfig', () => this.#readYaml(this.#path, relayConfig)) ?? this.#config
+    const config = this.#config
+    if (!config) throw new Error(this.#problems[0]!.message)
+    const { keysFile } = config.credentials
+    const { addressesFile } = config.relay
+    this.#keyRing = keysFile
+      ? (this.#try('InvalidKeys', () => this.#readYaml(this.#resolve(keysFile), keyRingFile)) ??
+        this.#keyRing)
+      : undefined
+    this.#addresses = addressesFile
+      ? (this.#try('InvalidAddresses', () =>
+          this.#readYaml(this.#resolve(addressesFile), relayAddressesFile, []),
+        ) ?? this.#addresses)
+      : undefined
+    const { tls } = config
+    this.#certificate = tls
+      ? (this.#try('InvalidCertificate', () =>
+          readCertificate(this.#resolve(tls.certFile), this.#resolve(tls.keyFile)),
+        ) ?? this.#certificate)
+      : undefined
+    return { settings: this.#merged(config), problems: this.#problems, files: this.#files(config) }
+  }
+
+  #merged(config: RelayConfig): Settings {
+    const ring = this.#keyRing ?? { keys: [], nonceKeys: [] }
+    const { credentials, nonceKeys } = config
+    return {
+      config: {
+        ...config,
+        credentials: { ...credentials, keys: [...credentials.keys, ...ring.keys] },
+        nonceKeys: [...nonceKeys, ...ring.nonceKeys],
+      },
+      addresses: this.#addresses ?? config.relay.addresses,
+      certificate: this.#certificate,
+    }
+  }
+
+  #files({ credentials, relay, tls }: RelayConfig): string[] {
+    const named = [credentials.keysFile, relay.addressesFile, tls?.certFile, tls?.keyFile]
+    return [this.#path, ...named.filter((file) => file !== undefined).map((file) => this.#resolve(file))]
+  }
+
+  #readYaml<S extends z.ZodType>(file: string, schema: S, empty?: unknown): z.output<S> {
+    return parseYaml(file, readFileSync(file, 'utf8'), schema, empty)
+  }
+
+  #try<T>(reason: ProblemReason, read: () => T): T | undefined {
+    try {
+      return read()
+    } catch (error) {
+      this.#problems.push({ reason, message: (error as Error).message })
+      return undefined
+    }
+  }
+
+  /** Files are named relative to the configuration file. */
+  #resolve(file: string): string {
+    return resolve(dirname(this.#path), file)
+  }
+}

@@ -1,0 +1,62 @@
+import { parseArgs } from 'node:util'
+import { checkSettings } from './control/check.ts'
+import { LOG_LEVELS } from './control/log.ts'
+import { run } from './control/run.ts'
+
+const USAGE = `usage: npm run relay -- --config FILE [--check]
+
+  --config FILE       the relay's configuration (YAML)
+  --check             read the configuration and the files it names, say what is wrong, and end
+  --name, --uid, --cluster
+                      what the relay calls itself in its reports
+                      (or TURNFLEET_RELAY_NAME, TURNFLEET_RELAY_UID, TURNFLEET_CLUSTER)
+  --log-level LEVEL   ${LOG_LEVELS.join(', ')} (default info); clients' addresses appear from debug on
+
+SIGTERM drains: new clients are refused, live allocations served to their end, then it exits with 0.
+A second SIGTERM, or drain.maxDurationSeconds, ends it at once with 3. It exits with 1 when it cannot start.
+`
+
+const START_FAILED = 1
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      config: { type: 'string' },
+      check: { type: 'boolean', default: false },
+      name: { type: 'string' },
+      uid: { type: 'string' },
+      cluster: { type: 'string' },
+      'log-level': { type: 'string', default: 'info' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return 0
+  }
+  if (!values.config) throw new Error(`--config FILE is missing\n\n${USAGE}`)
+  if (!LOG_LEVELS.some((level) => level === values['log-level'])) {
+    throw new Error(`--log-level must be one of ${LOG_LEVELS.join(', ')}`)
+  }
+  if (values.check) {
+    process.stdout.write(`${checkSettings(values.config)}\n`)
+    return 0
+  }
+  const { name, uid, cluster } = values
+  return run({
+    configFile: values.config,
+    logLevel: values['log-level'],
+    environment: process.env,
+    name,
+    uid,
+    cluster,
+  })
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: Error) => {
+    process.stderr.write(`turnfleet relay: ${error.message}\n`)
+    process.exit(START_FAILED)
+  },
+)

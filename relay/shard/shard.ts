@@ -1,0 +1,155 @@
+import type { IoHandler, RelayIo } from '../io/io.ts'
+import type { TransportAddress } from '../stun/address.ts'
+import type { BindFailure, Forward, Link, Output, TurnMachine } from '../turn/contract.ts'
+import { newTraffic, type SideTraffic } from './traffic.ts'
+
+/** What a shard tells those who log, count and report. */
+export type ShardEvent =
+  | Extract<Output, { kind: 'allocation-opened' | 'allocation-closed' | 'refused' }>
+  /** A fault of this program: the packet at hand was dropped. */
+  | { kind: 'fault'; error: unknown }
+
+export interface ShardOptions {
+  readonly io: RelayIo
+  readonly machine: TurnMachine
+  /** Unix milliseconds. */
+  readonly unixMs: () => number
+  readonly onEvent: (event: ShardEvent) => void
+}
+
+/** One event loop's worth of relay: hands what the I/O layer brings to the state machine, and back. */
+export class Shard implements IoHandler {
+  readonly traffic = newTraffic()
+  readonly #io: RelayIo
+  readonly #machine: TurnMachine
+  readonly #options: ShardOptions
+  readonly #sides = new Map<number, SideTraffic>()
+  #wakeAt = Number.POSITIVE_INFINITY
+
+  constructor(options: ShardOptions) {
+    this.#options = options
+    this.#io = options.io
+    this.#machine = options.machine
+  }
+
+  start(): void {
+    this.syncClock()
+    this.#io.start(this)
+  }
+
+  /** Wall time may be set while the relay runs; to be called now and then. */
+  syncClock(): void {
+    this.#machine.setWallClockOffset(this.#options.unixMs() - this.#io.now())
+  }
+
+  linkOpened(link: Link): void {
+    this.#sides.set(link.id, this.traffic[link.transport])
+    this.#guard(() => this.#machine.addLink(link))
+  }
+
+  linkClosed(link: number): void {
+    this.#sides.delete(link)
+    this.#guard(() => this.#machine.removeLink(link, this.#io.now()))
+  }
+
+  clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    const side = this.#sides.get(link)
+    if (!side) return
+    side.packetsIn++
+    side.bytesIn += length
+    try {
+      const forward = this.#machine.handleClientData(link, from, buffer, offset, length, this.#io.now())
+      if (forward) this.#forward(forward, buffer)
+    } catch (error) {
+      this.#options.onEvent({ kind: 'fault', error })
+    }
+  }
+
+  peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    const { peer } = this.traffic
+    peer.packetsIn++
+    peer.bytesIn += length
+    try {
+      const forward = this.#machine.handlePeerData(relay, from, buffer, offset, length, this.#io.now())
+      if (forward) this.#forward(forward, buffer)
+    } catch (error) {
+      this.#options.onEvent({ kind: 'fault', error })
+    }
+  }
+
+  relayBound(relay: number): void {
+    this.#guard(() => this.#machine.relayBound(relay, this.#io.now()))
+  }
+
+  relayBindFailed(relay: number, failure: BindFailure): void {
+    this.#guard(() => this.#machine.relayBindFailed(relay, failure, this.#io.now()))
+  }
+
+  wake(): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    this.#guard(() => this.#machine.handleTimeout(this.#io.now()))
+  }
+
+  batchEnd(): void {
+    for (let output = this.#machine.nextOutput(); output; output = this.#machine.nextOutput())
+      this.#perform(output)
+    const next = this.#machine.pollTimeout()
+    // Waking too early costs less than setting the timer anew for every packet.
+    if (next < this.#wakeAt) {
+      this.#wakeAt = next
+      this.#io.wakeAt(next)
+    }
+  }
+
+  #forward({ target, socket, to, offset, length }: Forward, buffer: Uint8Array): void {
+    if (target === 'peer') {
+      this.#io.sendToPeer(socket, to, buffer, offset, length)
+      this.#countOut(this.traffic.peer, length)
+    } else {
+      this.#toClient(socket, to, buffer, offset, length)
+    }
+  }
+
+  #toClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    this.#io.sendToClient(link, to, buffer, offset, length)
+    const side = this.#sides.get(link)
+    if (side) this.#countOut(side, length)
+  }
+
+  #countOut(side: SideTraffic, length: number): void {
+    side.packetsOut++
+    side.bytesOut += length
+  }
+
+  #perform(output: Output): void {
+    switch (output.kind) {
+      case 'transmit':
+        this.#toClient(output.link, output.to, output.bytes, 0, output.bytes.length)
+        return
+      case 'bind-relay':
+        this.#io.bindRelay(output.relay, output.bind, { dontFragment: output.dontFragment })
+        return
+      case 'close-relay':
+        this.#io.closeRelay(output.relay)
+        return
+      case 'close-link':
+        this.#io.closeLink(output.link)
+        return
+      case 'allocation-opened':
+      case 'allocation-closed':
+        this.#io.setLinkInUse(output.allocation.link, output.kind === 'allocation-opened')
+        this.#options.onEvent(output)
+        return
+      case 'refused':
+        this.#options.onEvent(output)
+    }
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#options.onEvent({ kind: 'fault', error })
+    }
+  }
+}
