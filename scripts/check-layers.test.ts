@@ -60,6 +60,7 @@ const sound: Record<string, [file: string, source: string]> = {
     'relay/turn/a.ts',
     "// Date.now() is not for us\nconst s = 'process.env'",
   ],
+  'the word from in a list of strings': ['relay/turn/a.ts', "const labels = [\n  'from',\n  'to',\n]"],
   'a date made from a given time': ['operator/controller/status.ts', 'new Date(nowMs).toISOString()'],
   'the Kubernetes client in its room': ['operator/kube/a.ts', "import k from '@kubernetes/client-node'"],
   'a shell uses node': ['relay/control/a.ts', "import { watch } from 'node:fs'\nsetTimeout(go, 5)"],

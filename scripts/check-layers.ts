@@ -10,7 +10,7 @@ export interface Violation {
   readonly message: string
 }
 
-const IMPORT = /(?:\bfrom|\bimport)\s*\(?\s*(['"])([^'"]+)\1/g
+const IMPORT = /(?:^(?:import|export)\b[^'"]*?\bfrom\s*|^import\s*|\bimport\s*\(\s*)(['"])([^'"\n]+)\1/gm
 const COMMENT = /\/\*[\s\S]*?\*\/|(?<![:'"`\\])\/\/[^\n]*/g
 
 /** The broken rules of one source file; `file` is its path from the root, with forward slashes. */

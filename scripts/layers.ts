@@ -55,9 +55,26 @@ export const LAYERS: readonly Layer[] = [
   ]),
   pure('operator/controller', [...DECISIONS, 'relay/api']),
   shell('operator/controller/reconcile.ts', [...DECISIONS, 'relay/api']),
-  shell('operator/fleet', ['operator/api', 'operator/controller', ...RELAY_FROM_OPERATOR]),
-  shell('operator/kube', [...DECISIONS, 'operator/controller', 'operator/fleet', 'relay/api']),
-  shell('operator/local', [...DECISIONS, 'operator/controller', 'operator/fleet', ...RELAY_FROM_OPERATOR]),
+  shell('operator/fleet', [
+    'operator/api',
+    'operator/controller',
+    'operator/credentials',
+    ...RELAY_FROM_OPERATOR,
+  ]),
+  shell('operator/kube', [
+    ...DECISIONS,
+    'operator/controller',
+    'operator/fleet',
+    'operator/http',
+    'relay/api',
+  ]),
+  shell('operator/local', [
+    ...DECISIONS,
+    'operator/controller',
+    'operator/fleet',
+    'operator/http',
+    ...RELAY_FROM_OPERATOR,
+  ]),
   shell('operator/console', ['operator/api']),
   shell('operator/http', [
     ...DECISIONS,
@@ -66,9 +83,9 @@ export const LAYERS: readonly Layer[] = [
     'operator/console',
     ...RELAY_FROM_OPERATOR,
   ]),
-  shell('operator/cli', ['operator', ...RELAY_FROM_OPERATOR]),
-  shell('operator/main.ts', ['operator', ...RELAY_FROM_OPERATOR]),
-  shell('operator/standalone.ts', ['operator', ...RELAY_FROM_OPERATOR]),
+  shell('operator/cli', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
+  shell('operator/main.ts', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
+  shell('operator/standalone.ts', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
 ]
 
 /** npm packages and imports that only one room may have. */
