@@ -3,6 +3,7 @@ export interface Candidate {
   name: string
   nodeLeaving: boolean
   current: boolean
+  ready: boolean
   zone?: string
   /** Undefined: unknown, which counts as more than any number. */
   allocations: number | undefined
@@ -10,7 +11,7 @@ export interface Candidate {
 }
 
 /**
- * The candidates in the order in which they go: node leaving, old revision, zone surplus, fewest allocations,
+ * The candidates in the order in which they go: node leaving, old revision, not Ready, zone surplus, fewest allocations,
  * youngest. `count` of them are looked for, and the zones are weighed anew after each.
  */
 export function pickVictims<T extends Candidate>(candidates: readonly T[], count: number): T[] {
@@ -34,6 +35,7 @@ function compare(a: Candidate, b: Candidate, zones: ReadonlyMap<string | undefin
   return (
     Number(b.nodeLeaving) - Number(a.nodeLeaving) ||
     Number(a.current) - Number(b.current) ||
+    Number(a.ready) - Number(b.ready) ||
     (zones.get(b.zone) ?? 0) - (zones.get(a.zone) ?? 0) ||
     byAllocations(a, b) ||
     b.createdAtMs - a.createdAtMs ||

@@ -81,6 +81,7 @@ export interface ObservedCluster {
   /** Hash of what a relay cannot take over live: relays of another revision are replaced. */
   revision: string
   relays: ObservedRelay[]
+  /** Every node, also those that no relay may run on; empty where they cannot be read. */
   nodes: ObservedNode[]
   /** Objects of the relays' names that we do not own: reported, never overwritten. */
   foreign: string[]
@@ -130,7 +131,7 @@ export interface PublishedRelay {
   capacity: number
   /**
    * What this relay itself reports to listen on, where it differs from the cluster's: relays that share a
-   * machine shift their ports, and a relay of an older revision keeps its own. Filled in by the fleet.
+   * machine shift their ports, and a relay of an older revision keeps its own.
    */
   listeners?: PublishedListener[]
 }

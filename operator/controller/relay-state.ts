@@ -26,6 +26,8 @@ export interface AssessedRelay {
 export interface RelayFacts {
   relay: ObservedRelay
   node: ObservedNode | undefined
+  /** Whether the nodes could be read at all. */
+  nodesKnown: boolean
   load: RelayLoad | undefined
   check: RelayCheck | undefined
   /** The public address that a check has passed through, remembered. */
@@ -86,8 +88,8 @@ function ended({ relay }: RelayFacts): StateOf | undefined {
   return { state: 'Lost', reason, message }
 }
 
-function nodeGone({ relay, node }: RelayFacts): StateOf | undefined {
-  if (relay.node === undefined || node !== undefined) return undefined
+function nodeGone({ relay, node, nodesKnown }: RelayFacts): StateOf | undefined {
+  if (relay.node === undefined || node !== undefined || !nodesKnown) return undefined
   return { state: 'Lost', reason: 'NodeGone', message: `node ${relay.node} is gone` }
 }
 

@@ -56,6 +56,7 @@ function assessRelay(
     ...relayState({
       relay,
       node,
+      nodesKnown: observed.nodes.length > 0,
       load,
       check: observed.checks.get(relay.uid),
       verifiedAddress: verified?.failed ? undefined : verified?.address,

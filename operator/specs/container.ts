@@ -10,6 +10,8 @@ import { relayMounts } from './volumes.ts'
 /** Ports on the loopback of a node that the control listeners of relays are given. */
 export const CONTROL_PORTS = { min: 21_000, max: 21_999 } as const
 const LOOPBACK = '127.0.0.1'
+/** In the image, a copy of node with a file capability, which cannot start where that capability is not allowed. */
+const PRIVILEGED_PORTS_COMMAND = ['node-privileged-ports', '/app/relay/main.ts']
 const DEFAULT_REQUESTS = { cpu: '100m', memory: '128Mi' }
 
 export function relayContainer(
@@ -24,6 +26,7 @@ export function relayContainer(
     name: 'relay',
     image: inputs.image,
     ...(inputs.imagePullPolicy && { imagePullPolicy: inputs.imagePullPolicy }),
+    ...(privileged && { command: PRIVILEGED_PORTS_COMMAND }),
     args: ['--config', RELAY_FILES.config],
     env: environment(cluster, port),
     ports: [...listenerPorts(cluster), controlContainerPort(port)],

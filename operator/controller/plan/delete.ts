@@ -8,7 +8,7 @@ export const deleteEnded: PlanRule = ({ view: { relays, nowMs } }) =>
   relays
     .filter((assessed) => !assessed.relay.terminating && assessed.state === 'Lost')
     .filter((assessed) =>
-      assessed.relay.phase === 'Ended' ? !endedYoung(assessed, nowMs) : assessed.node === undefined,
+      assessed.relay.phase === 'Ended' ? !endedYoung(assessed, nowMs) : assessed.reason === 'NodeGone',
     )
     .map((assessed) => deletion(assessed, assessed.reason, false, assessed.message))
 

@@ -62,7 +62,7 @@ export const makeRoom: PlanRule = ({ view, roles }, before) => {
   const busy = before.some(({ kind }) => kind === 'drain' || kind === 'delete-relay')
   const unplaced = roles.counted.filter(({ current, state }) => current && state !== 'Ready')
   const [waiting] = unplaced
-  if (busy || unplaced.length !== 1 || waiting?.reason !== 'Unschedulable') return []
+  if (busy || !waiting || unplaced.some(({ reason }) => reason !== 'Unschedulable')) return []
   if (view.relays.some(({ relay }) => relay.drain || relay.terminating)) return []
   const [victim] = pickVictims(roles.counted.filter(({ current }) => !current).map(candidate), 1)
   if (!victim) return []
@@ -103,6 +103,7 @@ function candidate(assessed: AssessedRelay) {
     name: relay.name,
     nodeLeaving: node?.leaving !== undefined,
     current,
+    ready: assessed.state === 'Ready',
     ...(node?.zone !== undefined && { zone: node.zone }),
     allocations: neverRan ? 0 : fresh ? allocations : undefined,
     createdAtMs: relay.createdAtMs,

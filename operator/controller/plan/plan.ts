@@ -49,7 +49,8 @@ export function plan(observed: ObservedCluster, context: PlanContext): Plan {
   const input = { view, scaling: decision, roles }
   // What belongs to a cluster that is being deleted goes with it; its relays drain on their own.
   const rules = observed.cluster.metadata.deletionTimestamp === undefined ? RULES : []
-  const actions = rules.reduce<Action[]>((before, rule) => [...before, ...rule(input, before)], [])
+  const actions: Action[] = []
+  for (const rule of rules) actions.push(...rule(input, actions))
   return { actions, view, scaling: decision, memory: { ...view.memory, autoscaler: memory } }
 }
 

@@ -1,0 +1,67 @@
+import type { SharedKey } from '../../relay/api/config.ts'
+import { formatRestUsername } from '../../relay/api/rest-credential.ts'
+import type { PublishedCluster } from '../controller/contract.ts'
+import { chooseRelays, type RelayChoice } from './choose-relays.ts'
+import { relayUrls } from './ice-urls.ts'
+
+/** What a page hands to `RTCPeerConnection`. */
+export interface IceServer {
+  urls: string[]
+  username: string
+  credential: string
+}
+
+export interface IssueRequest extends RelayChoice {
+  /** What the relays count quotas by. */
+  user: string
+  /** Where the caller wants less than the cluster's ttl. */
+  ttlSeconds?: number
+  nowMs: number
+}
+
+/** Cryptography and randomness, handed in. */
+export interface IssueMeans {
+  hmacSha1(key: Uint8Array, data: Uint8Array): Uint8Array
+  random(): number
+}
+
+export type Issued =
+  | { state: 'issued'; iceServers: IceServer[]; ttlSeconds: number; keyId: string }
+  | { state: 'no-key' }
+  | { state: 'no-relay' }
+
+/** The longest name that a credential carries; USERNAME has room for 508 bytes (RFC 8489 §14.3). */
+export const MAX_USER_LENGTH = 256
+const LEAST_TTL_SECONDS = 60
+
+/** A credential and the relays to use it with, as the draft on TURN REST and `RTCPeerConnection` want them. */
+export function issueIceServers(cluster: PublishedCluster, request: IssueRequest, means: IssueMeans): Issued {
+  const key = cluster.keyRing?.keys[0]
+  if (!key) return { state: 'no-key' }
+  const relays = chooseRelays(cluster.relays, request, () => means.random())
+  if (relays.length === 0) return { state: 'no-relay' }
+  const ttlSeconds = Math.min(
+    cluster.ttlSeconds,
+    Math.max(LEAST_TTL_SECONDS, Math.floor(request.ttlSeconds ?? cluster.ttlSeconds)),
+  )
+  const expiresUnixSeconds = Math.floor(request.nowMs / 1000) + ttlSeconds
+  const credential = restCredential(key, expiresUnixSeconds, request.user, means)
+  const iceServers = relays.map((relay) => ({ urls: relayUrls(relay, cluster), ...credential }))
+  return { state: 'issued', iceServers, ttlSeconds, keyId: key.id }
+}
+
+/** One TURN REST credential (draft-uberti-behave-turn-rest-00 §2.2). */
+export function restCredential(
+  key: SharedKey,
+  expiresUnixSeconds: number,
+  user: string,
+  { hmacSha1 }: Pick<IssueMeans, 'hmacSha1'>,
+): { username: string; credential: string } {
+  const username = formatRestUsername({ expiresUnixSeconds, user: user.slice(0, MAX_USER_LENGTH) })
+  const encoder = new TextEncoder()
+  return { username, credential: base64(hmacSha1(encoder.encode(key.secret), encoder.encode(username))) }
+}
+
+function base64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes))
+}
