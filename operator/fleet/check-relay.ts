@@ -1,11 +1,14 @@
-import { createHmac } from 'node:crypto'
-import { formatRestUsername } from '../../relay/api/rest-credential.ts'
+import type { LoadReport } from '../../relay/api/load-report.ts'
+import type { PublishedCluster } from '../controller/contract.ts'
+import { restCredential } from '../credentials/issue.ts'
+import { nodeCrypto } from './node-crypto.ts'
 import { probeRelay } from './probe.ts'
-import { type RelayChecker, reportedListeners } from './registry.ts'
+import type { RelayChecker } from './registry.ts'
 
 const CREDENTIAL_SECONDS = 120
 /** Allocations of checks are counted apart from those of users. */
 const CHECK_USER = 'turnfleet-check'
+const PROTOCOLS = ['UDP', 'TCP', 'TLS'] as const
 
 /** The checker of the real fleet: an echo through every listener of the relay's public address. */
 export function createRelayChecker(nowMs: () => number = Date.now): RelayChecker {
@@ -13,17 +16,23 @@ export function createRelayChecker(nowMs: () => number = Date.now): RelayChecker
     const key = cluster?.keyRing?.keys[0]
     if (!cluster || !key)
       return { passed: false, message: 'there is no key ring yet to make a credential with' }
-    const own = reportedListeners(report)
+    const own = listenersOf(report)
     const expiresUnixSeconds = Math.floor(nowMs() / 1000) + CREDENTIAL_SECONDS
-    const username = formatRestUsername({ expiresUnixSeconds, user: CHECK_USER })
     return await probeRelay({
       address,
       listeners: own.length > 0 ? own : cluster.listeners,
-      username,
-      credential: createHmac('sha1', key.secret).update(username).digest('base64'),
+      ...restCredential(key, expiresUnixSeconds, CHECK_USER, nodeCrypto),
       // Whether traffic passes is the question here; what the certificate says has a condition of its own.
       tls: { insecure: true },
       signal,
     })
   }
+}
+
+/** Relays that share a machine have ports of their own. */
+function listenersOf(report: LoadReport | undefined): PublishedCluster['listeners'] {
+  return (report?.listeners ?? []).flatMap(({ protocol, port }) => {
+    const known = PROTOCOLS.find((name) => name === protocol.toUpperCase())
+    return known ? [{ protocol: known, port }] : []
+  })
 }

@@ -6,6 +6,8 @@ import { RequestFailed } from './probe-session.ts'
 /** What a check does, in this order; TLS only where the URL asks for it. */
 export type ProbeStep = 'resolve' | 'connect' | 'tls' | 'authenticate' | 'allocate' | 'permission' | 'echo'
 
+const TEXT_MAX = 500
+
 /** One sentence: what failed and what to do next. */
 export function explain(step: ProbeStep, error: unknown, uri: TurnUri, relayed?: string): string {
   if (error instanceof RequestFailed && error.failure.cause === 'refused') return explainRefusal(step, error)
@@ -26,6 +28,11 @@ export function explain(step: ProbeStep, error: unknown, uri: TurnUri, relayed?:
     default:
       return `${timeout ? 'no answer from the relay' : text}: see the relay's log`
   }
+}
+
+/** Text from the other end as logs and terminals may show it: bounded, without control characters. */
+export function printable(text: string): string {
+  return text.slice(0, TEXT_MAX).replaceAll(/\p{C}/gu, '?')
 }
 
 /** Whether a limit of ours or the client's retransmissions ran out. */

@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks'
 import type { TurnUri } from '../../relay/client/turn-uri.ts'
 import { formatAddress } from '../../relay/stun/address-text.ts'
 import { ERROR } from '../../relay/stun/error-codes.ts'
-import { explain, isTimeout, type ProbeStep } from './probe-advice.ts'
+import { explain, isTimeout, type ProbeStep, printable } from './probe-advice.ts'
 import {
   openTcp,
   openUdp,
@@ -118,7 +118,7 @@ export class ProbeRun {
   }
 
   #record(step: ProbeStep, ok: boolean, durationMs: number, message: string): void {
-    this.#steps.push({ step, ok, durationMs: Math.round(durationMs * 10) / 10, message })
+    this.#steps.push({ step, ok, durationMs: Math.round(durationMs * 10) / 10, message: printable(message) })
   }
 
   #recordFailure(step: ProbeStep, durationMs: number, error: unknown): void {

@@ -132,14 +132,12 @@ test('memory stays bounded: relays beyond the limit and clusters beyond the limi
   assert.equal(fleet.loads('ns/one-too-many').size, 0)
 })
 
-test('publishing replaces the cluster whole and takes listeners that differ from the report', () => {
+test('publishing replaces the cluster whole, and a forgotten one leaves nothing', () => {
   const { fleet } = fleetAt({ nowMs: 0 })
   fleet.report(report(), 0)
   fleet.publish(published())
-  assert.equal(fleet.published(KEY)?.relays[0]?.listeners, undefined)
-  fleet.report(report({ sequence: 2, listeners: [{ protocol: 'udp', port: 3479 }] }), 0)
-  fleet.publish(published())
-  assert.deepEqual(fleet.published(KEY)?.relays[0]?.listeners, [{ protocol: 'UDP', port: 3479 }])
+  fleet.publish(published({ relays: [] }))
+  assert.deepEqual(fleet.published(KEY)?.relays, [])
   assert.deepEqual(fleet.publishedKeys(), [KEY])
   fleet.forget(KEY)
   assert.equal(fleet.published(KEY), undefined)

@@ -1,12 +1,5 @@
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
-import type {
-  ClusterKey,
-  Fleet,
-  PublishedCluster,
-  PublishedRelay,
-  RelayCheck,
-  RelayLoad,
-} from '../controller/contract.ts'
+import type { ClusterKey, Fleet, PublishedCluster, RelayCheck, RelayLoad } from '../controller/contract.ts'
 import { type CheckOutcome, type CheckTarget, type RelayCheckLimits, RelayChecks } from './relay-checks.ts'
 
 /** Allocates, permits and echoes through the relay's public address. */
@@ -34,8 +27,6 @@ const COUNT_CHANGE_INTERVAL_MS = 1000
 const SILENT_RELAY_KEPT_MS = 600_000
 /** A report with an older start is a late one, unless the newer process has gone silent (its clock was set back). */
 const RESTART_AFTER_SILENCE_MS = 10_000
-
-const PROTOCOLS = ['UDP', 'TCP', 'TLS'] as const
 
 interface ClusterMemory {
   loads: Map<string, RelayLoad>
@@ -110,11 +101,7 @@ class FleetRegistry implements Fleet {
 
   publish(cluster: PublishedCluster): void {
     const memory = this.#clusters.get(cluster.key) ?? this.#create(cluster.key)
-    if (!memory) return
-    const relays = cluster.relays.map((relay) =>
-      withOwnListeners(relay, cluster, memory.loads.get(relay.uid)),
-    )
-    memory.published = { ...cluster, relays }
+    if (memory) memory.published = cluster
   }
 
   published(key: ClusterKey): PublishedCluster | undefined {
@@ -165,32 +152,6 @@ class FleetRegistry implements Fleet {
   #notify(key: ClusterKey): void {
     for (const listener of this.#listeners) listener(key)
   }
-}
-
-/** What a relay says that it listens on, in the words of the API. */
-export function reportedListeners(report: LoadReport | undefined): PublishedCluster['listeners'] {
-  const listeners: PublishedCluster['listeners'] = []
-  for (const { protocol, port } of report?.listeners ?? []) {
-    const name = PROTOCOLS.find((known) => known === protocol.toUpperCase())
-    if (name) listeners.push({ protocol: name, port })
-  }
-  return listeners
-}
-
-function withOwnListeners(
-  relay: PublishedRelay,
-  cluster: PublishedCluster,
-  load: RelayLoad | undefined,
-): PublishedRelay {
-  const own = reportedListeners(load?.report)
-  if (own.length === 0 || sameListeners(own, cluster.listeners)) return relay
-  return { ...relay, listeners: own }
-}
-
-function sameListeners(a: PublishedCluster['listeners'], b: PublishedCluster['listeners']): boolean {
-  const word = ({ protocol, port }: { protocol: string; port: number }) => `${protocol}:${port}`
-  const words = new Set(a.map(word))
-  return words.size === b.length && b.every((listener) => words.has(word(listener)))
 }
 
 function isLate(before: RelayLoad, report: LoadReport, nowMs: number): boolean {

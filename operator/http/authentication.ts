@@ -105,7 +105,7 @@ export class Authentication {
   async #authorized(identity: TokenIdentity, access: Access): Promise<boolean> {
     const { kubernetes, nowMs } = this.#options
     if (!kubernetes) return false
-    const question = JSON.stringify([identity.username, identity.uid, identity.groups, access])
+    const question = JSON.stringify([identity, access])
     const ask = async () => ((await kubernetes.authorize(identity, access)) ? true : undefined)
     return (await this.#permits.get(question, nowMs(), ask)) === true
   }

@@ -6,6 +6,7 @@ export interface TokenIdentity {
   username: string
   uid?: string
   groups?: string[]
+  extra?: Record<string, string[]>
 }
 
 /** What a caller wants to do, in the words of a SubjectAccessReview. */
