@@ -78,9 +78,15 @@ export async function applyOwned<T extends KubeObject>(
 }
 
 /** Deletes exactly the object with that uid; true where it had to be deleted, false where it is gone already. */
-export async function deleteExactly(client: KubeClient, object: KubeObject, uid: string): Promise<boolean> {
+export async function deleteExactly(
+  client: KubeClient,
+  object: KubeObject,
+  uid: string,
+  gracePeriodSeconds?: number,
+): Promise<boolean> {
+  const grace = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }
+  const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid }, ...grace }
   try {
-    const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { uid } }
     await client.request({ method: 'DELETE', path: objectPath(object), body })
     return true
   } catch (error) {

@@ -23,6 +23,12 @@ export interface Connection {
   options(): Promise<ConnectionOptions>
 }
 
+/** The kubeconfig that is named, by flag or by KUBECONFIG; else the service account of a pod; else the default one. */
+export async function connect(kubeconfig?: string): Promise<Connection> {
+  if (kubeconfig || process.env.KUBECONFIG) return kubeconfigConnection(kubeconfig)
+  return (await inClusterConnection()) ?? kubeconfigConnection()
+}
+
 /**
  * Inside a pod: the mounted service account. `@kubernetes/client-node` is not even loaded there, which saves a
  * third of the operator's memory.

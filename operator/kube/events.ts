@@ -33,14 +33,14 @@ export interface EventOptions {
  * all while nothing happens.
  */
 export class EventRecorder {
-  readonly #client: KubeClient
+  readonly #client: Pick<KubeClient, 'request'>
   readonly #options: EventOptions
   readonly #saidAtMs = new Map<string, number>()
   readonly #budgets = new Map<string, { tokens: number; atMs: number }>()
   readonly #pending = new Set<Promise<void>>()
   #sequence = 0
 
-  constructor(client: KubeClient, options: EventOptions) {
+  constructor(client: Pick<KubeClient, 'request'>, options: EventOptions) {
     this.#client = client
     this.#options = options
   }

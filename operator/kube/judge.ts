@@ -1,7 +1,7 @@
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { parse } from 'yaml'
-import { keyRingFile } from '../../relay/api/config.ts'
 import type { Judged, KeyRing, TlsCertificate } from '../controller/contract.ts'
+import { judgeKeyRing as judgeRing } from '../credentials/key-ring.ts'
 import { KEY_RING_ENTRY } from '../specs/key-ring-secret.ts'
 import { isStatus } from './client.ts'
 import type { SecretObject } from './objects.ts'
@@ -19,11 +19,9 @@ export function judgeKeyRing(secret: SecretObject | undefined): Judged<KeyRing> 
     // The parser quotes what it could not read, and that is secret.
     return malformed(`${KEY_RING_ENTRY} of ${name} is not YAML`)
   }
-  const result = keyRingFile.safeParse(content)
-  if (result.success) return { state: 'valid', value: result.data, contentHash: sha256(text) }
-  const issue = result.error.issues[0]
-  const field = issue?.path.join('.') || 'the content'
-  return malformed(`${KEY_RING_ENTRY} of ${name}: ${field}: ${issue?.message ?? 'is malformed'}`)
+  const judged = judgeRing(content)
+  if ('message' in judged) return malformed(`${name}: ${judged.message}`)
+  return { state: 'valid', value: judged.ring, contentHash: sha256(text) }
 }
 
 /** The certificate and key in a Secret of type kubernetes.io/tls. */

@@ -35,13 +35,15 @@ export interface LeaseOptions {
   retryMs?: number
 }
 
+export type LeaseClient = Pick<KubeClient, 'find' | 'request'>
+
 /**
  * Leader election over a Lease. The holder renews it; who has not managed to for the renew deadline stops
  * writing, which is before anybody else may take the Lease. Other processes' clocks are never compared with
  * ours: a Lease has expired when it did not change for its duration by our own monotonic clock.
  */
 export class LeaderElection {
-  readonly #client: KubeClient
+  readonly #client: LeaseClient
   readonly #options: Required<Omit<LeaseOptions, 'onError'>> & Pick<LeaseOptions, 'onError'>
   readonly #stop = new AbortController()
   #seen: { record: string; atMs: number } | undefined
@@ -49,7 +51,7 @@ export class LeaderElection {
   #running: Promise<void> | undefined
 
   /** `client` must not be guarded by `allowWrite` itself. */
-  constructor(client: KubeClient, options: LeaseOptions) {
+  constructor(client: LeaseClient, options: LeaseOptions) {
     this.#client = client
     this.#options = {
       durationMs: DURATION_MS,

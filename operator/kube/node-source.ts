@@ -76,12 +76,22 @@ export class NodeSource {
   async #get(name: string): Promise<ObservedNode | undefined> {
     const known = this.#got.get(name)
     if (known && this.#clock.nowMs() - known.atMs < KEPT_MS) return known.node
-    const object = await this.#client.find<NodeObject>(`${NODES_PATH}/${encodeURIComponent(name)}`)
-    const node = object && observedNode(object)
+    const node = await this.#look(name)
     this.#got.delete(name)
     this.#got.set(name, { node, atMs: this.#clock.nowMs() })
     for (const oldest of this.#got.keys()) if (this.#got.size > KEPT_MAX) this.#got.delete(oldest)
     return node
+  }
+
+  async #look(name: string): Promise<ObservedNode | undefined> {
+    try {
+      const object = await this.#client.find<NodeObject>(`${NODES_PATH}/${encodeURIComponent(name)}`)
+      return object && observedNode(object)
+    } catch (error) {
+      if (!isStatus(error, 403)) throw error
+      // A node that may not be looked at is not a node that is gone.
+      return { name, ready: true, annotatedAddresses: [], externalAddresses: [], internalAddresses: [] }
+    }
   }
 
   /** True where it differs from what was known. */

@@ -75,7 +75,7 @@ export interface ConfigMapObject extends KubeObject {
 }
 
 export interface ServiceObject extends KubeObject {
-  spec?: { clusterIP?: string; clusterIPs?: string[] }
+  spec?: { clusterIP?: string; clusterIPs?: string[]; ports?: { name?: string; port: number }[] }
 }
 
 export interface ListOf<T> {

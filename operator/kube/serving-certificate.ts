@@ -1,11 +1,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { isIP, SocketAddress } from 'node:net'
-import { FIELD_MANAGER } from '../api/labels.ts'
+import { FIELD_MANAGER, LABEL_MANAGED_BY, LABEL_NAME } from '../api/labels.ts'
 import { isStatus, type KubeClient } from './client.ts'
 import { collectionPath, objectPath, type SecretObject } from './objects.ts'
 
 const RENEW_BEFORE_MS = 90 * 24 * 3600_000
 const ATTEMPTS_MAX = 5
+const MANAGER = 'turnfleet'
 
 /** What the operator's HTTPS server shows, and what relays trust it by. */
 export interface ServingCertificate {
@@ -36,11 +37,19 @@ export async function loadServingCertificate(
   const secret: SecretObject = {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: { name: options.secretName, namespace: options.namespace },
+    metadata: {
+      name: options.secretName,
+      namespace: options.namespace,
+      labels: { [LABEL_NAME]: MANAGER, [LABEL_MANAGED_BY]: MANAGER },
+    },
   }
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     const stored = await client.find<SecretObject>(objectPath(secret))
     const entries = entriesOf(stored)
+    if (stored?.data && stored.metadata.labels?.[LABEL_MANAGED_BY] !== MANAGER)
+      throw new Error(
+        `Secret ${options.namespace}/${options.secretName} is not turnfleet's: name another one`,
+      )
     const renewed = await renew(entries, options)
     if (!renewed) return serving(entries as Entries)
     try {
@@ -85,7 +94,7 @@ async function write(
   const data = Object.fromEntries(
     Object.entries(entries).map(([name, text]) => [name, Buffer.from(text).toString('base64')]),
   )
-  const { name, namespace = '' } = secret.metadata
+  const { name, namespace = '', labels } = secret.metadata
   const query = { fieldManager: FIELD_MANAGER }
   if (!stored) {
     const path = collectionPath('v1', 'Secret', namespace)
@@ -99,7 +108,7 @@ async function write(
   }
   // The resource version makes it a conflict when another replica has written meanwhile.
   const { resourceVersion } = stored.metadata
-  const body = { metadata: { name, resourceVersion }, data }
+  const body = { metadata: { name, resourceVersion, labels }, data }
   const contentType = 'application/merge-patch+json'
   await client.request({ method: 'PATCH', path: objectPath(secret), query, body, contentType })
 }
