@@ -33,6 +33,8 @@ export interface ScalingDecision {
 
 /** Growth of one step, where the fleet is smaller than this. */
 const LEAST_STEP = 4
+/** Longest time between two decisions that belong to one record. */
+const LONGEST_GAP_SECONDS = 60
 /** A fleet does not shrink for less than this share of it. */
 const TOLERANCE = 0.1
 
@@ -44,7 +46,7 @@ export function decide(
   memory: AutoscalerMemory,
   nowMs: number,
 ): { decision: ScalingDecision; memory: AutoscalerMemory } {
-  const measured = { ...memory, ...rememberStartups(memory, load.relays, nowMs) }
+  const measured = { ...withoutGap(memory, nowMs), ...rememberStartups(memory, load.relays, nowMs) }
   measured.growth = sampleGrowth(memory.growth, load.allocations, nowMs)
   const { autoscaling } = spec
   if (!autoscaling.enabled) {
@@ -61,7 +63,7 @@ export function decide(
   }
   const windowSeconds = durationSeconds(autoscaling.scaleDownStabilization)
   const wanted = recommend(demand, autoscaling)
-  measured.slices = rememberRecommendation(memory.slices, wanted.replicas, windowSeconds, nowMs)
+  measured.slices = rememberRecommendation(measured.slices, wanted.replicas, windowSeconds, nowMs)
   const current = Math.min(
     Math.max(previous ?? wanted.replicas, autoscaling.minReplicas),
     autoscaling.maxReplicas,
@@ -84,6 +86,12 @@ export function decide(
     return { decision: { ...base, ...outcome, desired: current, binding: 'Step' }, memory: measured }
   }
   return { decision: { ...base, ...outcome }, memory: { ...measured, changedAtMs: nowMs } }
+}
+
+/** A record with a gap in it says nothing about the gap: it begins anew. */
+function withoutGap(memory: AutoscalerMemory, nowMs: number): AutoscalerMemory {
+  if (nowMs - memory.growth.sampledAtMs <= LONGEST_GAP_SECONDS * 1000) return memory
+  return { ...memory, sinceMs: nowMs, slices: [], growth: { ...memory.growth, sampledAtMs: 0 } }
 }
 
 type Outcome = Pick<ScalingDecision, 'desired' | 'binding' | 'message'>

@@ -34,3 +34,9 @@ test('a command gets its arguments and gives its status', async () => {
   assert.equal(status, 2)
   assert.match(err, /need --username and --credential/)
 })
+
+test('a command that is a program of its own takes the process over', async () => {
+  const { status, out } = await turnfleet('relay', '--help')
+  assert.equal(status, 0)
+  assert.match(out, /--config FILE/)
+})

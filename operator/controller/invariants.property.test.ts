@@ -5,7 +5,8 @@ import { SimulatedFleet } from './testing/simulated-fleet.ts'
 
 type Fault = (fleet: SimulatedFleet, pick: number) => void
 
-const running = (fleet: SimulatedFleet) => [...fleet.relays.values()].filter(({ observed }) => observed.phase === 'Running')
+const running = (fleet: SimulatedFleet) =>
+  [...fleet.relays.values()].filter(({ observed }) => observed.phase === 'Running')
 
 const FAULTS: Fault[] = [
   (fleet, pick) => {
@@ -96,7 +97,11 @@ function assertAtRest(fleet: SimulatedFleet, nodes: number): void {
   const since = fleet.nowMs - 300_000
   const late = fleet.actions.filter(({ atMs, action }) => atMs > since && action.kind !== 'check-relay')
   assert.deepEqual(late, [], 'acts although nothing happens')
-  assert.deepEqual(fleet.statusWrites.filter((atMs) => atMs > since), [], 'writes although nothing happens')
+  assert.deepEqual(
+    fleet.statusWrites.filter((atMs) => atMs > since),
+    [],
+    'writes although nothing happens',
+  )
   const { autoscaling, readyReplicas } = fleet.cluster.status
   assert.equal(readyReplicas, Math.min(autoscaling?.desired ?? -1, nodes))
   assert.equal(fleet.cluster.status.drainingReplicas, 0)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { dirname } from 'node:path'
 import { parse } from 'yaml'
 import { contentHash } from '../api/hash.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
@@ -24,8 +25,8 @@ export class ClusterSecrets {
     const cert = paths && (await readIfPresent(paths.certFile))
     if (!paths || cert === undefined || !isSelfSigned(cert)) return undefined
     return (
-      'The certificate is self-signed, and browsers refuse such a one for turns: without asking. Put one of a ' +
-      `public authority and its key into ${paths.certFile} and ${paths.keyFile}; TCP and UDP do without.`
+      'Browsers refuse a self-signed certificate for turns:, without asking. TCP and UDP need none; for TLS put ' +
+      `tls.crt and tls.key of a public authority into ${dirname(paths.certFile)}.`
     )
   }
 

@@ -58,6 +58,8 @@ export interface ControlPlane {
   kubeconfigForToken(name: string, token: string): Promise<string>
   /** `kubectl` as admin; returns what it prints. */
   kubectl(args: readonly string[], input?: string): Promise<string>
+  /** Every line of the audit log, where `audit` was asked for. */
+  audit(): Promise<unknown[]>
   /** Ends one of the programs, or lets it run again with its data. */
   kill(program: 'etcd' | 'kube-apiserver'): Promise<void>
   restart(program: 'etcd' | 'kube-apiserver'): Promise<void>
@@ -103,6 +105,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       kubeconfigForToken: (name, token) =>
         writeKubeconfig(directory, name, url, authority.pair.cert, { token }),
       kubectl: (args, input) => programs.run('kubectl', ['--kubeconfig', adminKubeconfig, ...args], input),
+      audit: () => readAudit(directory),
       kill: (program) => programs.kill(program),
       restart: async (program) => {
         await programs.kill(program)
@@ -116,6 +119,12 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await stop(programs, directory)
     throw new Error(`the control plane did not start: ${(error as Error).message}\n${logs}`)
   }
+}
+
+async function readAudit(directory: string): Promise<unknown[]> {
+  const lines = (await readFile(join(directory, 'audit.log'), 'utf8')).split('\n')
+  // The last line may be half written.
+  return lines.slice(0, -1).map((line) => JSON.parse(line) as unknown)
 }
 
 async function stop(programs: Programs, directory: string): Promise<void> {
@@ -363,7 +372,8 @@ function firstAddress(cidr: string): string {
   return network.includes(':') ? `${network}1` : network.replace(/\.\d+$/, '.1')
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** Ports that nobody listens on now. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   for (const server of servers) await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const ports = servers.map((server) => (server.address() as AddressInfo).port)

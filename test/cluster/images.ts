@@ -11,11 +11,12 @@ import {
   rename,
   rm,
   stat,
+  writeFile,
 } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { command, shell } from './command.ts'
+import { command } from './command.ts'
 
 /**
  * Container images without a registry, as archives in a cache outside the checkout: `node images.ts` builds
@@ -27,7 +28,8 @@ const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'turnfleet', 'images')
 const BUILD_TIMEOUT_MS = 240_000
 const DEBIAN = 'bookworm'
-const PACKAGES = 'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,netbase,tzdata'
+const PACKAGES =
+  'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,netbase,tzdata,busybox-static'
 const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
 const BASE_IMAGE = 'registry.local/node:24'
 const PAUSE_IMAGE = 'registry.local/pause:1'
@@ -66,14 +68,19 @@ async function buildBase(npm: string, archive: string): Promise<void> {
     await copyFile(process.execPath, join(directory, 'node'))
     await copyFile(CA_BUNDLE, join(directory, 'ca-certificates.crt'))
     await cp(npm, join(directory, 'npm'), { recursive: true })
-    await shell(`cat > '${directory}/Dockerfile' <<'END'
-FROM scratch
+    const registry = (await command('npm', ['config', 'get', 'registry'])).trim()
+    await writeFile(join(directory, 'npmrc'), `registry=${registry}\ncafile=${CA_BUNDLE}\n`)
+    await writeFile(
+      join(directory, 'Dockerfile'),
+      `FROM scratch
 ADD rootfs.tar /
 COPY node /usr/local/bin/node
 COPY npm /usr/local/lib/node_modules/npm
 COPY ca-certificates.crt ${CA_BUNDLE}
+COPY npmrc /usr/local/etc/npmrc
 RUN echo root:x:0:0:root:/root:/bin/sh > /etc/passwd && ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
-END`)
+`,
+    )
     await build(['-t', BASE_IMAGE, directory])
     await save(BASE_IMAGE, archive)
   })
@@ -82,8 +89,9 @@ END`)
 /** The container that holds a pod's namespaces: all it does is wait. */
 async function buildPause(archive: string): Promise<void> {
   await inTemporaryDirectory(async (directory) => {
-    await shell(
-      `printf 'FROM ${BASE_IMAGE}\\nENTRYPOINT ["sleep", "infinity"]\\n' > '${directory}/Dockerfile'`,
+    await writeFile(
+      join(directory, 'Dockerfile'),
+      `FROM scratch\nCOPY --from=${BASE_IMAGE} /bin/busybox /busybox\nENTRYPOINT ["/busybox", "sleep", "infinity"]\n`,
     )
     await build(['-t', PAUSE_IMAGE, directory])
     await save(PAUSE_IMAGE, archive)
@@ -91,13 +99,11 @@ async function buildPause(archive: string): Promise<void> {
 }
 
 async function buildTarget(target: string, reference: string, archive: string): Promise<void> {
-  const npmrc = join(homedir(), '.npmrc')
   const npmCache = (await command('npm', ['config', 'get', 'cache'])).trim()
   await mkdir(npmCache, { recursive: true })
   await build([
     ...['--build-arg', `BASE=${BASE_IMAGE}`, '--target', target, '-t', reference],
-    // The registry as this machine is set up for it, and what `npm ci` of the checkout has fetched already.
-    ...((await exists(npmrc)) ? ['--secret', `id=npmrc,src=${npmrc}`] : []),
+    // What `npm ci` of the checkout has fetched already.
     ...['--volume', `${npmCache}:/root/.npm:rw`],
     CHECKOUT,
   ])

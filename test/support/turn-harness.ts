@@ -196,12 +196,24 @@ export class Client {
   }
 
   /** Sends a request with credentials, after a challenge when there is no nonce yet. */
-  request(method: number, attributes?: (writer: StunWriter) => void, options: RequestOptions = {}): Heard | undefined {
+  request(
+    method: number,
+    attributes?: (writer: StunWriter) => void,
+    options: RequestOptions = {},
+  ): Heard | undefined {
     this.nonce ??= this.ask(method)?.nonce
-    return this.ask(method, { user: USER, nonce: this.nonce, ...(attributes ? { attributes } : {}), ...options })
+    return this.ask(method, {
+      user: USER,
+      nonce: this.nonce,
+      ...(attributes ? { attributes } : {}),
+      ...options,
+    })
   }
 
-  allocate(attributes: (writer: StunWriter) => void = () => undefined, options: RequestOptions = {}): Heard | undefined {
+  allocate(
+    attributes: (writer: StunWriter) => void = () => undefined,
+    options: RequestOptions = {},
+  ): Heard | undefined {
     return this.request(
       3,
       (writer) => {

@@ -100,7 +100,14 @@ export interface WorldOf {
 }
 
 /** A cluster whose relays all serve, report and have passed their check, unless told otherwise. */
-export function observedCluster({ spec, relays = [], nodes, loads, checks, changes }: WorldOf = {}): ObservedCluster {
+export function observedCluster({
+  spec,
+  relays = [],
+  nodes,
+  loads,
+  checks,
+  changes,
+}: WorldOf = {}): ObservedCluster {
   return {
     key: 'turn/public',
     cluster: turnCluster(spec),

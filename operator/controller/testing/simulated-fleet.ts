@@ -54,7 +54,9 @@ export class SimulatedFleet implements Driver, Fleet {
 
   constructor(spec: Parameters<typeof turnCluster>[0], nodeCount: number) {
     this.cluster = turnCluster(spec)
-    this.nodes = Array.from({ length: nodeCount }, (_, index) => node(`node${index}`, { zone: `zone${index % 3}` }))
+    this.nodes = Array.from({ length: nodeCount }, (_, index) =>
+      node(`node${index}`, { zone: `zone${index % 3}` }),
+    )
     this.reconciler = this.newReconciler()
   }
 
@@ -188,7 +190,9 @@ export class SimulatedFleet implements Driver, Fleet {
     })
   }
 
-  private change(action: Exclude<Action, { kind: 'create-key-ring' | 'write-config' | 'create-relay' }>): void {
+  private change(
+    action: Exclude<Action, { kind: 'create-key-ring' | 'write-config' | 'create-relay' }>,
+  ): void {
     const real = this.relays.get(action.uid)
     if (!real) return
     if (action.kind === 'publish-addresses') real.observed.addresses = action.addresses
@@ -210,7 +214,8 @@ export class SimulatedFleet implements Driver, Fleet {
     const longestMs = durationSeconds(this.cluster.spec.drain.maxDuration) * 1000
     const over = observed.drain !== undefined && this.nowMs - observed.drain.sinceMs >= longestMs
     const runs = observed.phase === 'Running' && this.nodes.some(({ name }) => name === observed.node)
-    if (runs && allocations > 0 && !over) this.violations.push(`deletes ${observed.name} with ${allocations} allocations`)
+    if (runs && allocations > 0 && !over)
+      this.violations.push(`deletes ${observed.name} with ${allocations} allocations`)
     if (forced !== over && forced) this.violations.push(`forces ${observed.name} before its deadline`)
     this.relays.delete(observed.uid)
     this.reportsOf.delete(observed.uid)
@@ -236,7 +241,9 @@ export class SimulatedFleet implements Driver, Fleet {
     const { observed } = real
     if (observed.node !== undefined || this.nowMs - observed.createdAtMs < SCHEDULE_SECONDS * 1000) return
     const taken = new Set([...this.relays.values()].map((other) => other.observed.node))
-    const free = this.nodes.find(({ name, leaving, ready }) => ready && leaving === undefined && !taken.has(name))
+    const free = this.nodes.find(
+      ({ name, leaving, ready }) => ready && leaving === undefined && !taken.has(name),
+    )
     if (free) {
       observed.node = free.name
       real.scheduledAtMs = this.nowMs

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { relayConfig } from '../../relay/api/config.ts'
+import { turnCluster } from '../controller/testing/fixtures.ts'
+import { relayConfigFor } from './relay-config.ts'
+
+const PLACE = {
+  keysFile: '/keys.yaml',
+  addressesFile: '/addresses',
+  tls: { certFile: '/tls.crt', keyFile: '/tls.key' },
+}
+const TLS = { secretName: 'turn-tls' }
+
+test('the configuration is one that a relay takes, with every limit of the spec in it', () => {
+  const spec = {
+    limits: {
+      allocationsPerRelay: 50,
+      allocationsPerUser: 3,
+      bytesPerSecondPerAllocation: 1,
+      packetsPerSecondPerAllocation: 2,
+    },
+    peers: { mode: 'Private' as const, allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'] },
+    drain: { maxDuration: '10m' },
+    datapath: 'Portable' as const,
+  }
+  const config = relayConfig.parse(relayConfigFor(turnCluster(spec), PLACE))
+  assert.equal(config.limits.allocations, 50)
+  assert.equal(config.limits.allocationsPerUser, 3)
+  assert.equal(config.limits.bytesPerSecondPerAllocation, 1)
+  assert.equal(config.limits.packetsPerSecondPerAllocation, 2)
+  assert.deepEqual(config.peers.allow, ['10.0.0.0/8'])
+  assert.equal(config.peers.mode, 'private')
+  assert.equal(config.drain.maxDurationSeconds, 600)
+  assert.equal(config.datapath, 'portable')
+  assert.equal(config.relay.addressesFile, '/addresses')
+})
+
+test('the certificate is named where a TLS listener needs it, and only there', () => {
+  assert.equal(relayConfigFor(turnCluster(), PLACE).tls, undefined)
+  const config = relayConfigFor(turnCluster({ tls: TLS }), PLACE)
+  assert.deepEqual(config.tls, PLACE.tls)
+  assert.deepEqual(config.listeners.at(-1), { protocol: 'tls', port: 443 })
+})
+
+test('a TLS listener serves plain TCP on its port, so that a TCP listener there is not opened again', () => {
+  const listeners = [
+    { name: 'tcp', protocol: 'TCP' as const, port: 443 },
+    { name: 'tls', protocol: 'TLS' as const, port: 443 },
+    { name: 'udp', protocol: 'UDP' as const, port: 443 },
+  ]
+  assert.deepEqual(relayConfigFor(turnCluster({ tls: TLS, listeners }), PLACE).listeners, [
+    { protocol: 'tls', port: 443 },
+    { protocol: 'udp', port: 443 },
+  ])
+})
+
+test('relays that share a machine get ports of their own', () => {
+  const listeners = [{ protocol: 'UDP' as const, port: 3480 }]
+  const config = relayConfigFor(turnCluster(), {
+    ...PLACE,
+    listeners,
+    relayPorts: { min: 50_000, max: 50_999 },
+  })
+  assert.deepEqual(config.listeners, [{ protocol: 'udp', port: 3480 }])
+  assert.deepEqual(config.relay.ports, { min: 50_000, max: 50_999 })
+})

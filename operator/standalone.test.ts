@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { after, before, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { checkUrl } from './fleet/probe.ts'
+import type { ClusterView } from './http/cluster-view.ts'
+import type { IceServer } from './http/ice-routes.ts'
+
+const STANDALONE = fileURLToPath(new URL('./standalone.ts', import.meta.url))
+const LOOK_EVERY_MS = 100
+
+function clusterFile(replicas: number): string {
+  return `apiVersion: turnfleet.dev/v1alpha1
+kind: TurnCluster
+metadata: {name: test, namespace: here}
+spec:
+  realm: turn.example.org
+  replicas: ${replicas}
+  listeners:
+    - {name: udp, protocol: UDP, port: 23478}
+    - {name: tls, protocol: TLS, port: 25349}
+  tls: {secretName: test-tls}
+`
+}
+
+interface Running {
+  process: ChildProcess
+  lines: string[]
+  line(pattern: RegExp, timeoutMs: number): Promise<RegExpExecArray>
+}
+
+function start(directory: string, args: string[] = []): Running {
+  const file = join(directory, 'fleet.yaml')
+  const state = join(directory, 'state')
+  const child = spawn(
+    process.execPath,
+    [STANDALONE, '-f', file, '--state', state, '--address', '127.0.0.1', ...args],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  const lines: string[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => lines.push(line))
+  }
+  const line = (pattern: RegExp, timeoutMs: number) =>
+    eventually(`a line like ${pattern}`, timeoutMs, () => {
+      for (const text of lines) {
+        const match = pattern.exec(text)
+        if (match) return match
+      }
+      assert.equal(child.exitCode, null, lines.join('\n'))
+      return undefined
+    })
+  return { process: child, lines, line }
+}
+
+async function eventually<T>(
+  what: string,
+  timeoutMs: number,
+  look: () => T | undefined | Promise<T | undefined>,
+): Promise<T> {
+  const endMs = performance.now() + timeoutMs
+  while (performance.now() < endMs) {
+    const found = await look()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+  throw new Error(`${what} did not come within ${timeoutMs} ms`)
+}
+
+/** Children of a process, from the kernel. */
+function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return text.split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('a fleet on this machine', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'turnfleet-standalone-'))
+  let running: Running
+  let url = ''
+
+  const ice = async (): Promise<IceServer[]> => {
+    const answer = await fetch(`${url}/v1/ice`, { method: 'POST' })
+    return answer.ok ? ((await answer.json()) as { iceServers: IceServer[] }).iceServers : []
+  }
+  const relays = async () => {
+    const answer = (await (await fetch(`${url}/v1/clusters`)).json()) as { clusters: ClusterView[] }
+    return answer.clusters[0]?.relays ?? []
+  }
+  const hosts = (servers: IceServer[]) => servers.map(({ urls }) => urls[0])
+
+  before(async () => {
+    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(2))
+    running = start(directory, ['--port', '0'])
+    url = (await running.line(/^Console {2}(http:\S+)\/$/, 30_000))[1] ?? ''
+  })
+
+  after(async () => {
+    const { process: child } = running
+    if (child.exitCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  test('serves within seconds of its start', async (t) => {
+    const [, seconds] = await running.line(/First allocation ([\d.]+) s after the start/, 1000)
+    t.diagnostic(`start to first allocation: ${seconds} s`)
+    assert.ok(Number(seconds) <= 10, `${seconds} s`)
+  })
+
+  test('hands out both relays, and UDP, TCP and TLS pass through each', async () => {
+    const servers = await eventually('two relays', 10_000, async () => {
+      const found = await ice()
+      return found.length === 2 ? found : undefined
+    })
+    const urls = servers.flatMap(({ urls }) => urls)
+    assert.equal(new Set(urls).size, 6)
+    for (const { urls, username, credential } of servers) {
+      for (const one of urls) {
+        const result = await checkUrl(one, { username, credential, tls: { insecure: true } })
+        assert.ok(result.ok, `${one}: ${JSON.stringify(result.steps.at(-1))}`)
+      }
+    }
+  })
+
+  test('a relay that dies is handed out no more, and another takes its place', async (t) => {
+    const pids = childrenOf(running.process.pid ?? 0)
+    assert.equal(pids.length, 2)
+    const victim = pids[0] ?? 0
+    process.kill(victim, 'SIGKILL')
+    const killedAtMs = performance.now()
+    await eventually('one relay', 5000, async () => ((await ice()).length === 1 ? true : undefined))
+    t.diagnostic(`dead relay withdrawn after ${Math.round(performance.now() - killedAtMs)} ms`)
+    await eventually('two relays again', 15_000, async () => ((await ice()).length === 2 ? true : undefined))
+    t.diagnostic(`dead relay replaced after ${Math.round(performance.now() - killedAtMs)} ms`)
+  })
+
+  test('with fewer replicas a relay drains and goes', async () => {
+    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1))
+    await eventually('one relay handed out', 10_000, async () =>
+      (await ice()).length === 1 ? true : undefined,
+    )
+    await eventually('one process', 20_000, () =>
+      childrenOf(running.process.pid ?? 0).length === 1 ? true : undefined,
+    )
+    assert.equal((await relays()).length, 1)
+    assert.equal(hosts(await ice()).length, 1)
+  })
+
+  test('a mistake in the file changes nothing and is told with its line', async () => {
+    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1).replace('port: 23478', 'port: 0'))
+    await running.line(/fleet\.yaml:8: spec\.listeners\[0\]\.port: .*\(the fleet stays as it was\)/, 5000)
+    assert.equal((await ice()).length, 1)
+    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1))
+  })
+
+  test('Ctrl-C lets the relays drain and leaves no process', async () => {
+    const pids = childrenOf(running.process.pid ?? 0)
+    assert.ok(pids.length > 0)
+    running.process.kill('SIGINT')
+    const [code] = await once(running.process, 'exit')
+    assert.equal(code, 0, running.lines.join('\n'))
+    assert.deepEqual(pids.filter(isAlive), [])
+  })
+
+  test('a fleet whose operator is killed ends by itself', async () => {
+    const again = start(directory, ['--port', '0'])
+    await again.line(/^Console/, 30_000)
+    const pids = childrenOf(again.process.pid ?? 0)
+    assert.ok(pids.length > 0)
+    again.process.kill('SIGKILL')
+    await once(again.process, 'exit')
+    await eventually('no process', 10_000, () => (pids.some(isAlive) ? undefined : true))
+  })
+})
+
+test('what is wrong with the start is said in one line', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'turnfleet-standalone-'))
+  t.after(() => rmSync(directory, { recursive: true, force: true }))
+  const failure = async (content: string, args: string[] = []) => {
+    writeFileSync(join(directory, 'fleet.yaml'), content)
+    const { process: child, lines } = start(directory, args)
+    const [code] = await once(child, 'close')
+    assert.equal(code, 1)
+    return lines.join('\n')
+  }
+  assert.match(
+    await failure(clusterFile(2).replace('realm', 'relm')),
+    /fleet\.yaml:5: spec\.relm: there is no such field/,
+  )
+  assert.match(await failure(clusterFile(2), ['--address', 'turn.example.org']), /is no IP address/)
+  const server = createServer()
+  t.after(() => server.close())
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  assert.ok(typeof address === 'object' && address)
+  assert.match(await failure(clusterFile(2), ['--port', String(address.port)]), /is taken.*--port/)
+})

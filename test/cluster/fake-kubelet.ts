@@ -1,0 +1,307 @@
+import { request } from 'node:https'
+import { isStatus } from '../../operator/kube/client.ts'
+import { systemClock } from '../../operator/kube/clock.ts'
+import { type ConfigMapObject, objectPath, type PodObject } from '../../operator/kube/objects.ts'
+import { Reflector } from '../../operator/kube/reflector.ts'
+import { relayConfig } from '../../relay/api/config.ts'
+import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
+import { REPORT_TOKEN_AUDIENCE } from '../../relay/api/load-report.ts'
+import type { Api } from './api.ts'
+
+const REPORT_EVERY_MS = 250
+const CLUSTER_LABEL = 'turnfleet.dev/cluster'
+
+/** One relay that is played: it reports and does what it is told, and carries as many calls as the test says. */
+export interface FakeRelay {
+  pod: PodObject
+  node: string
+  allocations: number
+  /** Reports stop while this is true. */
+  silent: boolean
+  /** Every answer that the operator gave, the newest last. */
+  directives: Directives[]
+  draining: boolean
+  /** What a report was refused with. */
+  errors: string[]
+}
+
+/**
+ * Plays the nodes of a cluster: binds pods to nodes, one of a TurnCluster to a node, says that they run, and
+ * reports to the operator as their relays would, with tokens of the real API server.
+ */
+export class FakeKubelet {
+  readonly relays = new Map<string, FakeRelay>()
+  /** Pods of these names never start. */
+  readonly broken = new Set<string>()
+  readonly #api: Api
+  readonly #pods: Reflector<PodObject>
+  readonly #nodes = new Set<string>()
+  readonly #busy = new Set<string>()
+  readonly #timers = new Map<string, NodeJS.Timeout>()
+  readonly #sequence = new Map<string, number>()
+  #stopped = false
+
+  constructor(api: Api, namespace: string) {
+    this.#api = api
+    this.#pods = new Reflector<PodObject>(api.client, {
+      path: `/api/v1/namespaces/${namespace}/pods`,
+      onChange: (after, before) => void this.#onPod(after, before),
+      clock: systemClock,
+      random: Math.random,
+    })
+  }
+
+  async start(): Promise<void> {
+    this.#pods.start()
+    await this.#pods.synced
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers.values()) clearTimeout(timer)
+    await this.#pods.stop()
+  }
+
+  async addNode(name: string, publicAddress?: string): Promise<void> {
+    const node = {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: {
+        name,
+        ...(publicAddress ? { annotations: { 'turnfleet.dev/public-address': publicAddress } } : {}),
+      },
+    }
+    await this.#api.create(node)
+    const conditions = [{ type: 'Ready', status: 'True', reason: 'Played', message: 'played' }]
+    await this.#api.merge(
+      node,
+      { status: { conditions, addresses: [{ type: 'InternalIP', address: '10.0.0.1' }] } },
+      'status',
+    )
+    // What a node controller would take away once the node is ready.
+    await this.#api.merge(node, { spec: { taints: null } })
+    this.#nodes.add(name)
+    for (const pod of this.#pods.store.values()) void this.#onPod(pod, undefined)
+  }
+
+  /** Ends the relay's process, as a crash of its node would. */
+  async crash(name: string): Promise<void> {
+    const relay = this.relays.get(name)
+    if (!relay) throw new Error(`there is no relay ${name}`)
+    this.#forget(name)
+    await this.#api.merge(
+      podOf(relay.pod),
+      { status: { phase: 'Failed', reason: 'Crashed', message: 'played' } },
+      'status',
+    )
+  }
+
+  async #onPod(pod: PodObject | undefined, before: PodObject | undefined): Promise<void> {
+    const { name } = (pod ?? before)!.metadata
+    if (!pod) return this.#forget(name)
+    if (this.#stopped || this.#busy.has(name) || !pod.metadata.labels?.[CLUSTER_LABEL]) return
+    this.#busy.add(name)
+    try {
+      await this.#play(pod)
+    } catch (error) {
+      // The pod was deleted or changed meanwhile: its next event brings it back here.
+      if (!isStatus(error, 404, 409) && !this.#stopped) throw error
+    } finally {
+      this.#busy.delete(name)
+    }
+  }
+
+  async #play(pod: PodObject): Promise<void> {
+    const { name } = pod.metadata
+    if (pod.metadata.deletionTimestamp) {
+      this.#forget(name)
+      await this.#api.delete(podOf(pod), 0)
+      return
+    }
+    const relay = this.relays.get(name)
+    if (relay) {
+      relay.pod = pod
+      return
+    }
+    if (pod.status?.phase === 'Failed' || this.broken.has(name)) return
+    const node = pod.spec?.nodeName ?? (await this.#bind(pod))
+    if (!node) return
+    await this.#run(pod)
+    this.relays.set(name, {
+      pod,
+      node,
+      allocations: 0,
+      silent: false,
+      directives: [],
+      draining: false,
+      errors: [],
+    })
+    this.#report(name)
+  }
+
+  async #bind(pod: PodObject): Promise<string | undefined> {
+    const cluster = pod.metadata.labels?.[CLUSTER_LABEL]
+    const taken = new Set(
+      this.#pods.store
+        .values()
+        .filter(({ metadata }) => metadata.labels?.[CLUSTER_LABEL] === cluster)
+        .flatMap(({ spec }) => spec?.nodeName ?? []),
+    )
+    const node = [...this.#nodes].find((candidate) => !taken.has(candidate))
+    if (!node) {
+      const unscheduled = {
+        type: 'PodScheduled',
+        status: 'False',
+        reason: 'Unschedulable',
+        message: 'no node is free',
+      }
+      await this.#api.merge(podOf(pod), { status: { conditions: [unscheduled] } }, 'status')
+      return undefined
+    }
+    const { name, namespace } = pod.metadata
+    const binding = {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name, namespace },
+      target: { kind: 'Node', name: node },
+    }
+    await this.#api.client.request({
+      method: 'POST',
+      path: `${objectPath(podOf(pod))}/binding`,
+      body: binding,
+    })
+    return node
+  }
+
+  async #run(pod: PodObject): Promise<void> {
+    const condition = (type: string) => ({ type, status: 'True' })
+    const status = {
+      phase: 'Running',
+      conditions: ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map(condition),
+      containerStatuses: [
+        { name: 'relay', ready: true, restartCount: 0, image: 'x', imageID: 'x', state: { running: {} } },
+      ],
+    }
+    await this.#api.merge(podOf(pod), { status }, 'status')
+  }
+
+  #forget(name: string): void {
+    this.relays.delete(name)
+    clearTimeout(this.#timers.get(name))
+    this.#timers.delete(name)
+  }
+
+  #report(name: string): void {
+    const relay = this.relays.get(name)
+    if (!relay || this.#stopped) return
+    const next = (): void => {
+      if (this.relays.get(name) !== relay || this.#stopped) return
+      this.#timers.set(
+        name,
+        setTimeout(() => this.#report(name), REPORT_EVERY_MS),
+      )
+    }
+    this.#send(relay)
+      .catch((error: Error) => void relay.errors.push(error.message))
+      .finally(next)
+  }
+
+  async #send(relay: FakeRelay): Promise<void> {
+    if (relay.silent) return
+    const { name, namespace = '', uid = '', labels = {} } = relay.pod.metadata
+    const cluster = labels[CLUSTER_LABEL] ?? ''
+    const configMap = await this.#api.find<ConfigMapObject>('v1', 'ConfigMap', namespace, `${cluster}-relay`)
+    // JSON is what the operator writes; a real relay reads it as YAML.
+    const config = relayConfig.parse(JSON.parse(configMap?.data?.['relay.yaml'] ?? '{}'))
+    const token = await this.#token(relay.pod)
+    const report = this.#loadReport(relay, `${namespace}/${cluster}`)
+    const url = `${config.operator?.url}/v1/relays/${uid}/report`
+    const answer = await post(
+      url,
+      token,
+      configMap?.data?.['operator-ca.crt'] ?? '',
+      config.operator?.serverName,
+      report,
+    )
+    relay.directives.push(answer as Directives)
+    relay.draining = (answer as Directives).drain
+    this.#sequence.set(name, report.sequence + 1)
+  }
+
+  #loadReport({ pod, allocations, draining }: FakeRelay, cluster: string): LoadReport {
+    const { name, uid = '', annotations = {}, creationTimestamp = '' } = pod.metadata
+    const addresses = JSON.parse(annotations['turnfleet.dev/addresses'] ?? '[]') as { advertise: string }[]
+    return {
+      uid,
+      name,
+      cluster,
+      version: '0.0.0',
+      sequence: this.#sequence.get(name) ?? 0,
+      startedAtMs: Date.parse(creationTimestamp),
+      state: draining ? (allocations === 0 ? 'drained' : 'draining') : 'serving',
+      drainAcknowledged: draining,
+      allocations,
+      capacity: 100,
+      allocationsOpenedTotal: allocations,
+      bytesTotal: 0,
+      packetsTotal: 0,
+      addresses: addresses.map(({ advertise }) => advertise),
+      listeners: [{ protocol: 'udp', port: 3478 }],
+      keyIds: ['k'],
+      problems: [],
+      rssBytes: 50_000_000,
+      cpuSecondsTotal: 1,
+    }
+  }
+
+  /** What the kubelet projects into the pod. */
+  async #token({ metadata }: PodObject): Promise<string> {
+    const answer = await this.#api.client.request<{ status: { token: string } }>({
+      method: 'POST',
+      path: `/api/v1/namespaces/${metadata.namespace}/serviceaccounts/default/token`,
+      body: {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: {
+          audiences: [REPORT_TOKEN_AUDIENCE],
+          boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: metadata.name, uid: metadata.uid },
+        },
+      },
+    })
+    return answer.status.token
+  }
+}
+
+/** Posts JSON over TLS that is verified against `ca`, and answers what came back. */
+export function post(
+  url: string,
+  token: string,
+  ca: string,
+  servername: string | undefined,
+  body: object,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+    const options = {
+      method: 'POST',
+      ca,
+      agent: false,
+      headers,
+      ...(servername ? { servername } : {}),
+    } as const
+    const outgoing = request(url, options, (response) => {
+      let text = ''
+      response.on('data', (chunk) => (text += chunk))
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(JSON.parse(text))
+        else reject(new Error(`${response.statusCode} ${text}`))
+      })
+    })
+    outgoing.on('error', reject)
+    outgoing.end(JSON.stringify(body))
+  })
+}
+
+function podOf({ metadata: { name, namespace } }: PodObject): PodObject {
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name, ...(namespace ? { namespace } : {}) } }
+}

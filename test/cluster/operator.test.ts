@@ -1,0 +1,399 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { pino } from 'pino'
+import type { TurnClusterStatus } from '../../operator/api/turn-cluster.ts'
+import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
+import type { ConfigMapObject, KubeObject, PodObject, SecretObject } from '../../operator/kube/objects.ts'
+import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
+import { Operator } from '../../operator/main.ts'
+import { Api } from './api.ts'
+import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
+import { FakeKubelet } from './fake-kubelet.ts'
+import { grantOperator } from './operator-rights.ts'
+import { TestAuthority } from './pki.ts'
+
+const NAMESPACE = 'turn'
+const OWN = 'turnfleet'
+const NODES = 4
+
+interface Cluster extends KubeObject {
+  spec: Record<string, unknown>
+  status?: TurnClusterStatus
+}
+
+let plane: ControlPlane
+let api: Api
+let kubelet: FakeKubelet
+let operator: Operator
+let port: number
+let token: string
+/** Whether the check through a relay's public address passes. */
+let reachable = true
+
+before(async () => {
+  plane = await startControlPlane({ audit: true })
+  api = await Api.of(plane.adminKubeconfig)
+  await api.installCrd(plane.kubectl)
+  for (const name of [NAMESPACE, OWN])
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  const hasAccount = async () => Boolean(await api.find('v1', 'ServiceAccount', NAMESPACE, 'default'))
+  await api.until('the default service account', hasAccount)
+  token = await grantOperator(api, { namespace: OWN, account: 'operator', served: [NAMESPACE] })
+  ;[port = 0] = await freePorts(1)
+  kubelet = new FakeKubelet(api, NAMESPACE)
+  await kubelet.start()
+  for (let i = 0; i < NODES; i++) await kubelet.addNode(`node-${i}`, `203.0.113.${10 + i}`)
+  operator = await startOperator()
+})
+
+after(async () => {
+  await operator?.stop()
+  await kubelet?.stop()
+  api?.client.close()
+  await plane?.stop()
+})
+
+/** The operator as its service account, with the rights that its help names and no others. */
+async function startOperator(): Promise<Operator> {
+  const kubeconfig = await plane.kubeconfigForToken('operator', token)
+  const options = parseOptions(
+    [
+      '--relay-image',
+      'turnfleet:test',
+      '--namespace',
+      OWN,
+      '--watch-namespaces',
+      NAMESPACE,
+      '--host',
+      '127.0.0.1',
+    ],
+    { PORT: String(port), ADVERTISE_URL: `https://127.0.0.1:${port}` },
+  ) as OperatorOptions
+  const started = new Operator(options, {
+    connection: await kubeconfigConnection(kubeconfig),
+    log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
+    checker: async () => ({ passed: reachable, message: reachable ? 'echoed' : 'nothing came back' }),
+  })
+  await started.start()
+  return started
+}
+
+async function create(name: string, spec: object): Promise<Cluster> {
+  return api.create<Cluster>({
+    apiVersion: 'turnfleet.dev/v1alpha1',
+    kind: 'TurnCluster',
+    metadata: { name, namespace: NAMESPACE },
+    spec: { realm: 'turn.example.org', ...spec },
+  })
+}
+
+async function read(name: string): Promise<Cluster> {
+  const found = await api.find<Cluster>('turnfleet.dev/v1alpha1', 'TurnCluster', NAMESPACE, name)
+  assert.ok(found, `TurnCluster ${name} is gone`)
+  return found
+}
+
+function pods(cluster: string): Promise<PodObject[]> {
+  return api.list<PodObject>('v1', 'Pod', NAMESPACE, `turnfleet.dev/cluster=${cluster}`)
+}
+
+/** Waits for a condition of the cluster, and says how it stands when it does not come. */
+async function untilCondition(name: string, type: string, status: string, reason?: RegExp): Promise<Cluster> {
+  let last: unknown
+  const attempt = async (): Promise<Cluster | undefined> => {
+    const cluster = await read(name)
+    last = cluster.status?.conditions
+    const condition = cluster.status?.conditions?.find((one) => one.type === type)
+    return condition?.status === status && (!reason || reason.test(condition.reason)) ? cluster : undefined
+  }
+  return api.until(`${name} is ${type}=${status}`, attempt).catch((error: Error) => {
+    throw new Error(`${error.message}\n${JSON.stringify(last, null, 1)}`)
+  })
+}
+
+async function remove(cluster: KubeObject): Promise<void> {
+  await api.delete(cluster)
+  await api.until('its pods are gone', async () => (await pods(cluster.metadata.name)).length === 0)
+}
+
+test('a TurnCluster becomes relays that are Ready, with their ConfigMap, keys and addresses', async () => {
+  const startedAt = performance.now()
+  const cluster = await create('public', { replicas: 2 })
+  const ready = await untilCondition('public', 'Ready', 'True')
+  console.log(`create to Ready: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
+  const relays = await pods('public')
+  assert.equal(relays.length, 2)
+  for (const { metadata } of relays) {
+    assert.match(metadata.name, /^public-[01]-[0-9a-f]{8}$/)
+    assert.equal(metadata.ownerReferences?.[0]?.uid, cluster.metadata.uid)
+    assert.match(metadata.annotations?.['turnfleet.dev/addresses'] ?? '', /203\.0\.113\.1\d/)
+  }
+  assert.equal(ready.status?.observedGeneration, 1)
+  assert.equal(ready.status?.readyReplicas, 2)
+  assert.ok(ready.status?.uris?.some((uri) => uri.startsWith('turn:203.0.113.1')))
+  const configMap = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay')
+  assert.match(configMap?.data?.['operator-ca.crt'] ?? '', /BEGIN CERTIFICATE/)
+  assert.ok(await api.find<SecretObject>('v1', 'Secret', NAMESPACE, 'public-turn-keys'))
+  assert.deepEqual(
+    [...kubelet.relays.values()].flatMap(({ errors }) => errors),
+    [],
+  )
+  assert.match(await plane.kubectl(['get', 'tc', '-n', NAMESPACE, 'public']), /public +True +2 +/)
+})
+
+test('an idle operator writes nothing', async () => {
+  const objects = async () =>
+    [...(await pods('public')), await read('public')].map(({ metadata }) => metadata.resourceVersion)
+  const before = await objects()
+  const writesBefore = await operatorWrites()
+  await new Promise((resolve) => setTimeout(resolve, 6_000))
+  assert.deepEqual(await objects(), before)
+  assert.deepEqual((await operatorWrites()).slice(writesBefore.length), [])
+})
+
+test('an operator restart changes nothing', async () => {
+  const before = new Map(
+    (await pods('public')).map(({ metadata }) => [metadata.uid, metadata.resourceVersion]),
+  )
+  const statusBefore = (await read('public')).status
+  await operator.stop()
+  for (const relay of kubelet.relays.values()) relay.directives = []
+  const writesBefore = await operatorWrites()
+  operator = await startOperator()
+  const heard = async () => [...kubelet.relays.values()].every(({ directives }) => directives.length >= 4)
+  await api.until('every relay has been answered by the new operator', heard)
+  assert.deepEqual(
+    [...kubelet.relays.values()].filter(({ draining }) => draining),
+    [],
+  )
+  assert.deepEqual(
+    new Map((await pods('public')).map(({ metadata }) => [metadata.uid, metadata.resourceVersion])),
+    before,
+  )
+  assert.deepEqual((await read('public')).status, statusBefore)
+  assert.deepEqual((await operatorWrites()).slice(writesBefore.length), [])
+})
+
+test('a relay pod that dies is replaced, and its address is unpublished meanwhile', async () => {
+  const [victim] = await pods('public')
+  const { name, uid } = victim!.metadata
+  await kubelet.crash(name)
+  const unpublished = async () =>
+    !operator.fleet.published('turn/public')?.relays.some((relay) => relay.uid === uid)
+  await api.until('it is unpublished', unpublished, 5_000)
+  await api.until('another relay is Ready', async () => {
+    const published = operator.fleet.published('turn/public')?.relays ?? []
+    return published.length === 2 && published.every((relay) => relay.uid !== uid)
+  })
+  await untilCondition('public', 'Ready', 'True')
+})
+
+test('scaling down drains, waits for the calls to end, and only then deletes', async () => {
+  const cluster = await read('public')
+  await api.merge(cluster, { spec: { replicas: 3 } })
+  const three = async () => operator.fleet.published('turn/public')?.relays.length === 3
+  await api.until('three relays are Ready', three)
+  for (const relay of kubelet.relays.values()) relay.allocations = 5
+  const loaded = async () => ((await read('public')).status?.allocations?.active ?? 0) === 15
+  await api.until('the load is known', loaded, 30_000)
+  await api.merge(cluster, { spec: { replicas: 2 } })
+  const draining = await api.until('one relay drains', async () =>
+    [...kubelet.relays.values()].find((relay) => relay.draining),
+  )
+  const { name, uid } = draining.pod.metadata
+  assert.ok(
+    !operator.fleet.published('turn/public')?.relays.some((relay) => relay.uid === uid),
+    'unpublished before drained',
+  )
+  assert.ok((draining.directives.at(-1)?.alternates.length ?? 0) > 0, 'it is told where to send new clients')
+  const acknowledged = draining.directives.length + 6
+  await api.until('some reports later', async () => draining.directives.length > acknowledged)
+  const busy = await api.find<PodObject>('v1', 'Pod', NAMESPACE, name)
+  assert.equal(busy?.metadata.uid, uid)
+  assert.equal(busy?.metadata.deletionTimestamp, undefined)
+  draining.allocations = 0
+  await api.until('it is deleted', async () => !(await api.find('v1', 'Pod', NAMESPACE, name)))
+  assert.equal((await pods('public')).length, 2)
+})
+
+test('demand that returns brings a draining relay back instead of a new one', async () => {
+  const cluster = await read('public')
+  const uids = async () => new Set((await pods('public')).map(({ metadata }) => metadata.uid))
+  const before = await uids()
+  for (const relay of kubelet.relays.values()) relay.allocations = 5
+  await api.merge(cluster, { spec: { replicas: 1 } })
+  const draining = await api.until('one relay drains', async () =>
+    [...kubelet.relays.values()].find((relay) => relay.draining),
+  )
+  await api.merge(cluster, { spec: { replicas: 2 } })
+  await api.until(
+    'it serves again',
+    async () => !draining.draining && operator.fleet.published('turn/public')?.relays.length === 2,
+  )
+  assert.deepEqual(await uids(), before)
+  for (const relay of kubelet.relays.values()) relay.allocations = 0
+})
+
+test('what a person changes by hand in our objects is put back', async () => {
+  const configMap = (await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay'))!
+  const named = { ...configMap, apiVersion: 'v1', kind: 'ConfigMap' }
+  await api.merge(named, { data: { 'relay.yaml': 'realm: stolen' } })
+  const restored = async () => {
+    const found = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay')
+    return found?.data?.['relay.yaml'] === configMap.data?.['relay.yaml']
+  }
+  await api.until('the ConfigMap is as it was', restored)
+  await api.delete(named)
+  await api.until('a deleted one is there again', restored)
+})
+
+test('a relay whose address no traffic passes through is not Ready, and the condition says so', async () => {
+  reachable = false
+  const cluster = await create('unreachable', {
+    replicas: 1,
+    listeners: [{ name: 'udp', protocol: 'UDP', port: 3500 }],
+  })
+  const found = await untilCondition('unreachable', 'Ready', 'False')
+  const failed = async () =>
+    (await read('unreachable')).status?.relays?.some(({ reason }) => reason === 'CheckFailed')
+  await api.until('the check has failed', failed)
+  assert.equal(found.status?.readyReplicas ?? 0, 0)
+  reachable = true
+  await untilCondition('unreachable', 'Ready', 'True')
+  await remove(cluster)
+})
+
+test('an object of somebody else with a relay’s name is reported and left alone', async () => {
+  const [relay] = (await pods('public')).filter(({ metadata }) => metadata.name.startsWith('public-'))
+  const revision = relay!.metadata.name.split('-').at(-1)
+  const foreign = await api.create<PodObject>({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `guest-0-${revision}`, namespace: NAMESPACE },
+    spec: { containers: [{ name: 'theirs', image: 'theirs' }], nodeName: 'elsewhere' },
+  } as PodObject)
+  const cluster = await create('guest', {
+    replicas: 1,
+    listeners: [{ name: 'udp', protocol: 'UDP', port: 3600 }],
+  })
+  await untilCondition('guest', 'Ready', 'True')
+  assert.deepEqual(
+    (await pods('guest')).map(({ metadata }) => metadata.name),
+    [`guest-1-${revision}`],
+  )
+  const untouched = await api.find<PodObject>('v1', 'Pod', NAMESPACE, `guest-0-${revision}`)
+  assert.equal(untouched?.metadata.resourceVersion, foreign.metadata.resourceVersion)
+  const events = await api.list<KubeObject & { note?: string }>('events.k8s.io/v1', 'Event', NAMESPACE)
+  assert.ok(
+    events.some(({ note }) => /belongs to somebody else/.test(note ?? '')),
+    'an Event says so',
+  )
+  await remove(cluster)
+  await api.delete({ ...foreign, apiVersion: 'v1', kind: 'Pod' }, 0)
+})
+
+test('a bad certificate shows in TLSReady, leaves the relays alone, and heals', async () => {
+  const authority = await TestAuthority.make()
+  const good = await authority.issue({ commonName: 'x', names: [{ type: 'dns', value: 'turn.example.org' }] })
+  const other = await authority.issue({ commonName: 'y' })
+  const secret = (cert: string, key: string) => ({ 'tls.crt': btoa(cert), 'tls.key': btoa(key) })
+  const tls = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'turn-tls', namespace: NAMESPACE } }
+  await api.create({ ...tls, type: 'kubernetes.io/tls', data: secret(good.cert, good.key) } as SecretObject)
+  const cluster = await create('secure', {
+    replicas: 1,
+    tls: { secretName: 'turn-tls' },
+    listeners: [{ name: 'tls', protocol: 'TLS', port: 4443 }],
+  })
+  await untilCondition('secure', 'TLSReady', 'True')
+  await untilCondition('secure', 'Ready', 'True')
+  const before = (await pods('secure')).map(({ metadata }) => metadata.uid)
+  await api.merge(tls, { data: secret(good.cert, other.key) })
+  await api.merge(await read('secure'), {
+    metadata: { annotations: { touched: 'yes' } },
+    spec: { replicas: 1, drain: { maxDuration: '5h' } },
+  })
+  const bad = await untilCondition('secure', 'TLSReady', 'False')
+  assert.match(JSON.stringify(bad.status?.conditions), /does not belong to its tls\.crt/)
+  assert.deepEqual(
+    (await pods('secure')).map(({ metadata }) => metadata.uid),
+    before,
+  )
+  await api.merge(tls, { data: secret(good.cert, good.key) })
+  await api.merge(await read('secure'), { spec: { drain: { maxDuration: '6h' } } })
+  await untilCondition('secure', 'TLSReady', 'True')
+  await remove(cluster)
+})
+
+test('a malformed key ring shows in CredentialsReady and leaves the relays alone', async () => {
+  const before = (await pods('public')).map(({ metadata }) => metadata.uid)
+  const keys = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'public-turn-keys', namespace: NAMESPACE },
+  }
+  const good = (await api.find<SecretObject>('v1', 'Secret', NAMESPACE, 'public-turn-keys'))!.data!
+  await api.merge(keys, { data: { 'keys.yaml': btoa('keys: []') } })
+  await api.merge(await read('public'), { spec: { drain: { maxDuration: '5h' } } })
+  const bad = await untilCondition('public', 'CredentialsReady', 'False')
+  assert.match(JSON.stringify(bad.status?.conditions), /nonceKeys|keys/)
+  assert.equal(operator.fleet.published('turn/public')?.relays.length, 2, 'still published')
+  assert.ok(operator.fleet.published('turn/public')?.keyRing, 'the last good keys still sign')
+  assert.deepEqual(
+    (await pods('public')).map(({ metadata }) => metadata.uid),
+    before,
+  )
+  await api.merge(keys, { data: good })
+  await untilCondition('public', 'CredentialsReady', 'True')
+})
+
+test('a cluster without public addresses says so instead of using a private one', async () => {
+  const cluster = await create('private', {
+    replicas: 1,
+    network: { addressSources: ['NodeExternalIP'] },
+    listeners: [{ name: 'udp', protocol: 'UDP', port: 3700 }],
+  })
+  const found = await untilCondition('private', 'AddressesResolved', 'False', /NoPublicAddress/)
+  assert.equal(found.status?.readyReplicas ?? 0, 0)
+  await remove(cluster)
+})
+
+test('a deleted TurnCluster takes everything with it', async () => {
+  await remove(await read('public'))
+  const gone = async () =>
+    !(await api.find('v1', 'ConfigMap', NAMESPACE, 'public-relay')) &&
+    !(await api.find('v1', 'Secret', NAMESPACE, 'public-turn-keys'))
+  await api.until('its ConfigMap and its Secret are gone', gone)
+  assert.equal(operator.fleet.published('turn/public'), undefined)
+})
+
+test('with the rights that its help names the operator was never refused anything', async () => {
+  const refused = (await auditOfOperator()).filter(({ responseStatus }) => responseStatus?.code === 403)
+  assert.deepEqual(
+    refused.map(({ verb, requestURI }) => `${verb} ${requestURI}`),
+    [],
+  )
+})
+
+interface AuditLine {
+  verb: string
+  requestURI: string
+  user?: { username?: string }
+  responseStatus?: { code?: number }
+}
+
+async function auditOfOperator(): Promise<AuditLine[]> {
+  const lines = await plane.audit()
+  return (lines as AuditLine[]).filter(
+    ({ user }) => user?.username === `system:serviceaccount:${OWN}:operator`,
+  )
+}
+
+/** Reviews ask, and write nothing. */
+async function operatorWrites(): Promise<string[]> {
+  return (await auditOfOperator())
+    .filter(
+      ({ verb, requestURI }) =>
+        !['get', 'list', 'watch'].includes(verb) && !/(tokenreviews|subjectaccessreviews)/.test(requestURI),
+    )
+    .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
+}

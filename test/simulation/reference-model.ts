@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { TransportAddress } from '../../relay/stun/address.ts'
+import { formatAddress, formatIp } from '../../relay/stun/address-text.ts'
+import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
+import { readChannelNumber, readUint32Value, readXorAddress } from '../../relay/stun/attributes.ts'
+import { CLASS, METHOD } from '../../relay/stun/methods.ts'
+import { StunReader } from '../../relay/stun/reader.ts'
+
+const PERMISSION_MS = 300_000
+const CHANNEL_MS = 600_000
+
+interface ModelAllocation {
+  /** Milliseconds by IP. */
+  readonly permissions: Map<string, number>
+  readonly channels: Map<number, { peer: string; ip: string; until: number }>
+  /** What the client was last told. */
+  until: number
+}
+
+/**
+ * What a TURN server must allow, kept apart from the server in the plainest form: it reads the requests that
+ * arrived and the responses that left, and says which data may pass.
+ */
+export class ReferenceModel {
+  readonly allocations = new Map<string, ModelAllocation>()
+  readonly denied = new Set<string>()
+  readonly #requests = new Map<string, Uint8Array>()
+  readonly #reader = new StunReader()
+
+  /** A message from a client reaches the server. */
+  arrived(client: string, bytes: Uint8Array): void {
+    if (this.#reader.read(bytes, 0, bytes.length) !== 'ok' || this.#reader.messageClass !== CLASS.Request) return
+    this.#requests.set(`${client} ${this.#id()}`, bytes.slice())
+  }
+
+  /** A message leaves the server: it answers a request of that client, and what it grants is noted. */
+  answered(client: string, bytes: Uint8Array, now: number): void {
+    assert.equal(this.#reader.read(bytes, 0, bytes.length), 'ok', 'the server sent a malformed message')
+    const request = this.#requests.get(`${client} ${this.#id()}`)
+    assert.ok(request, `${client} is answered without having asked`)
+    const { method, messageClass } = this.#reader
+    if (messageClass !== CLASS.Success) return
+    if (method === METHOD.Allocate || method === METHOD.Refresh) this.#setLifetime(client, method, now)
+    else if (method !== METHOD.Binding) this.#grant(client, request, method, now)
+  }
+
+  /** The server said that an allocation has ended. */
+  closed(client: string): void {
+    this.allocations.delete(client)
+  }
+
+  deny(ip: string): void {
+    this.denied.add(ip)
+    for (const { permissions, channels } of this.allocations.values()) {
+      permissions.delete(ip)
+      for (const [number, channel] of channels) if (channel.ip === ip) channels.delete(number)
+    }
+  }
+
+  permits(client: string, peer: TransportAddress, now: number): boolean {
+    const until = this.allocations.get(client)?.permissions.get(formatIp(peer))
+    return until !== undefined && until > now && !this.denied.has(formatIp(peer))
+  }
+
+  /** The peer that a channel leads to, where data may pass. */
+  channelPeer(client: string, number: number, now: number): string | undefined {
+    const allocation = this.allocations.get(client)
+    const channel = allocation?.channels.get(number)
+    if (!channel || channel.until <= now) return undefined
+    return (allocation?.permissions.get(channel.ip) ?? 0) > now ? channel.peer : undefined
+  }
+
+  #setLifetime(client: string, method: number, now: number): void {
+    const seconds = readUint32Value(this.#reader, this.#reader.find(ATTRIBUTE.Lifetime)) ?? Number.NaN
+    const until = now + seconds * 1000
+    const known = this.allocations.get(client)
+    if (known) known.until = until
+    else if (method === METHOD.Allocate) {
+      this.allocations.set(client, { permissions: new Map(), channels: new Map(), until })
+    }
+  }
+
+  #grant(client: string, request: Uint8Array, method: number, now: number): void {
+    const allocation = this.allocations.get(client)
+    assert.ok(allocation, `${client} was granted something without an allocation`)
+    this.#reader.read(request, 0, request.length)
+    const peer = new TransportAddress()
+    for (let i = this.#reader.find(ATTRIBUTE.XorPeerAddress); i >= 0; i = this.#reader.find(ATTRIBUTE.XorPeerAddress, i)) {
+      assert.ok(readXorAddress(this.#reader, i, peer))
+      assert.ok(!this.denied.has(formatIp(peer)), `${formatIp(peer)} is denied and was granted`)
+      allocation.permissions.set(formatIp(peer), now + PERMISSION_MS)
+    }
+    if (method !== METHOD.ChannelBind) return
+    const number = readChannelNumber(this.#reader, this.#reader.find(ATTRIBUTE.ChannelNumber))!
+    allocation.channels.set(number, { peer: formatAddress(peer), ip: formatIp(peer), until: now + CHANNEL_MS })
+  }
+
+  #id(): string {
+    return `${this.#reader.id0}.${this.#reader.id1}.${this.#reader.id2}`
+  }
+}
