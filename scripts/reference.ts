@@ -6,23 +6,19 @@ import { relayConfig } from '../relay/api/config.ts'
 /** Every field of the TurnCluster and of the relay's configuration file, as Markdown. */
 export function reference(): string {
   const relay = z.toJSONSchema(relayConfig, { io: 'input', target: 'openapi-3.0' }) as Schema
-  return (
-    [
-      '# Reference',
-      'This page is generated from the schemas by `npm run generate`.',
-      '## TurnCluster: `spec`',
-      table(specSchema()),
-      'The API server also refuses a spec in these cases:',
-      [...SPEC_RULES, ...TRANSITION_RULES].map((rule) => `- ${rule.message}`).join('\n'),
-      '## TurnCluster: `status`',
-      table(statusSchema()),
-      '## Configuration file of a relay',
-      table(relay),
-      '',
-    ]
-      .join('\n\n')
-      .trimEnd() + '\n'
-  )
+  const parts = [
+    '# Reference',
+    'This page is generated from the schemas by `npm run generate`.',
+    '## TurnCluster: `spec`',
+    table(specSchema()),
+    'The API server also refuses a spec in these cases:',
+    [...SPEC_RULES, ...TRANSITION_RULES].map((rule) => `- ${rule.message}`).join('\n'),
+    '## TurnCluster: `status`',
+    table(statusSchema()),
+    '## Configuration file of a relay',
+    table(relay),
+  ]
+  return `${parts.join('\n\n')}\n`
 }
 
 function table(schema: Schema): string {
