@@ -1,6 +1,6 @@
 # Two images from one file: `--target operator` and `--target relay`.
 # BASE is any image with Node 24 and npm.
-ARG BASE=docker.io/library/node:24-bookworm-slim
+ARG BASE=node:24-bookworm-slim
 
 FROM ${BASE} AS operator-packages
 WORKDIR /app
