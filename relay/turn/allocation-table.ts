@@ -112,7 +112,7 @@ export class AllocationTable {
 
   addRelay(id: number, allocation: Allocation, address: RelayAddress, port: number): RelaySocket {
     const relay = new RelaySocket(id, allocation, address, port)
-    allocation.relays = [...allocation.relays, relay]
+    allocation.relays = allocation.relays.concat(relay)
     this.#relayById.set(id, relay)
     return relay
   }
@@ -142,7 +142,7 @@ export class AllocationTable {
       this.#permissions.remove(permission.index)
       return undefined
     }
-    allocation.permissions = [...allocation.permissions, permission]
+    allocation.permissions = allocation.permissions.concat(permission)
     return permission
   }
 
@@ -170,7 +170,7 @@ export class AllocationTable {
       return undefined
     }
     this.#channelByNumber.set(channelKey(allocation, number), channel)
-    allocation.channels = [...allocation.channels, channel]
+    allocation.channels = allocation.channels.concat(channel)
     permission.channels++
     return channel
   }

@@ -1,6 +1,7 @@
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 import type { TransactionWords } from '../stun/writer.ts'
 import type { AllocationEvent, Link } from './contract.ts'
+import type { NonceMint } from './nonce.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
@@ -102,6 +103,9 @@ export class Allocation extends Timer {
   relays: readonly RelaySocket[] = []
   permissions: readonly Permission[] = []
   channels: readonly Channel[] = []
+  /** The client's nonce that was verified last, and by whom. */
+  nonce: string | undefined
+  nonceMint: NonceMint | undefined
   addressError: AddressError | undefined
   reservationToken: Uint8Array | undefined
   /** When its timer fires. */
@@ -128,6 +132,11 @@ export class Allocation extends Timer {
   relayOf(family: AddressFamily): RelaySocket | undefined {
     for (const relay of this.relays) if (relay.family === family) return relay
     return undefined
+  }
+
+  prove(nonce: string, mint: NonceMint): void {
+    this.nonce = nonce
+    this.nonceMint = mint
   }
 
   isMadeBy(id: TransactionWords): boolean {

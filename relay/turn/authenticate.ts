@@ -18,7 +18,11 @@ export function authenticate(core: TurnCore, request: Request): AllocationOwner 
   }
   const owner = ownAllocation(core, request, username) ?? lookUp(core, request, username)
   if ('kind' in owner) return owner
-  return core.nonces.verify(nonce, client, core.unixSeconds(now)) ? owner : refuse('stale-nonce')
+  const { allocation } = request
+  const proven = allocation?.nonceMint === core.nonces ? allocation.nonce : undefined
+  if (!core.nonces.verify(nonce, client, core.unixSeconds(now), proven)) return refuse('stale-nonce')
+  if (allocation && allocation.owner === owner) allocation.prove(nonce, core.nonces)
+  return owner
 }
 
 /**

@@ -3,7 +3,7 @@ import { METHOD } from '../stun/methods.ts'
 import type { AllocationEnd } from './contract.ts'
 
 /** Why a packet went no further. */
-export const DROP_REASONS = [
+const DROP_REASONS = [
   'not-stun',
   'malformed',
   'unsupported',
@@ -19,7 +19,7 @@ export const DROP_REASONS = [
 export type DropReason = (typeof DROP_REASONS)[number]
 
 /** Why a request was refused; never text of a client. */
-export const REFUSAL_REASONS = [
+const REFUSAL_REASONS = [
   'challenge',
   'incomplete-credentials',
   'unknown-user',
@@ -51,7 +51,7 @@ export const REFUSAL_REASONS = [
 ] as const
 export type RefusalReason = (typeof REFUSAL_REASONS)[number]
 
-export const ALLOCATION_ENDS = [
+const ALLOCATION_ENDS = [
   'refresh-zero',
   'expired',
   'link-closed',

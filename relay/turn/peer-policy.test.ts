@@ -236,6 +236,30 @@ const PORTS: readonly [name: string, options: Partial<PeerPolicyOptions>, peer: 
     ['an allowed address has all ports', { allow: ['8.8.8.8'] }, '8.8.8.8:53', true],
     ['a live allocation of this relay is a peer', {}, '192.0.2.1:50000', true],
     ['another port of this relay is none', {}, '192.0.2.1:50002', false],
+    [
+      'a relay port of a sibling at the same address is a peer',
+      { siblingPorts: { min: 51_000, max: 51_999 } },
+      '192.0.2.1:51000',
+      true,
+    ],
+    [
+      'a sibling is none without hairpin',
+      { siblingPorts: { min: 51_000, max: 51_999 }, hairpin: false },
+      '192.0.2.1:51000',
+      false,
+    ],
+    [
+      'a sibling is none at another own address',
+      { siblingPorts: { min: 51_000, max: 51_999 } },
+      '10.9.9.9:51000',
+      false,
+    ],
+    [
+      'the own listener is never a sibling',
+      { siblingPorts: { min: 1, max: 65_535 } },
+      '192.0.2.1:3478',
+      false,
+    ],
     ['the own listener is never a peer', {}, '192.0.2.1:3478', false],
     [
       'the own listener is never a peer, whatever is allowed',

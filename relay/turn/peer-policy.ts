@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { embeddedIpv4 } from './embedded-ipv4.ts'
 import { type Network, parseNetwork } from './network.ts'
+import type { PortRange } from './relay-ports.ts'
 import { SPECIAL_NETWORKS } from './special-networks.ts'
 
 /** Below this, ports belong to system services (DNS, NTP, SNMP …) that answer strangers. */
@@ -16,7 +17,7 @@ export type PeerVerdict =
   | 'allowed'
   /** One of the relay's own, named by `allow`: any port but listeners, control and, without hairpin, relay ports. */
   | 'own-allowed'
-  /** One of the relay's advertised addresses: the ports of its live allocations. */
+  /** One of the relay's advertised addresses: the ports of its live allocations and of its siblings'. */
   | 'hairpin'
   | PeerRefusal
 
@@ -27,6 +28,8 @@ export interface PeerPolicyOptions {
   readonly allow: readonly string[]
   readonly deny: readonly string[]
   readonly hairpin: boolean
+  /** Relay ports of other relays at the advertised addresses. */
+  readonly siblingPorts?: PortRange | undefined
   /** Addresses that peers see as this relay. */
   readonly advertised: readonly TransportAddress[]
   /** Every address of this host that the relay opens something on. */
@@ -74,7 +77,7 @@ export class PeerPolicy {
     if (port === 0) return false
     if (verdict === 'public') return port >= PRIVILEGED_PORTS_END || port === HTTPS_PORT
     if (verdict === 'allowed') return !(isLoopback(peer) && this.#options.ownPorts.has(port))
-    if (verdict === 'hairpin') return this.#isLiveRelay(peer)
+    if (verdict === 'hairpin') return this.#isLiveRelay(peer) || this.#isSibling(port)
     if (verdict !== 'own-allowed' || this.#options.ownPorts.has(port)) return false
     return this.#options.hairpin || !this.#isLiveRelay(peer)
   }
@@ -82,6 +85,16 @@ export class PeerPolicy {
   #judgeOwn(address: TransportAddress, allowed: boolean): PeerVerdict {
     if (allowed) return 'own-allowed'
     return this.#options.hairpin && has(this.#options.advertised, address) ? 'hairpin' : 'peer-special'
+  }
+
+  #isSibling(port: number): boolean {
+    const { siblingPorts, ownPorts } = this.#options
+    return (
+      siblingPorts !== undefined &&
+      port >= siblingPorts.min &&
+      port <= siblingPorts.max &&
+      !ownPorts.has(port)
+    )
   }
 
   /** An address inside another one is never reached as an own one. */

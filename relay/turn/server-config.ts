@@ -57,6 +57,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
       allow: config.peers.allow,
       deny: config.peers.deny,
       hairpin: config.peers.hairpin,
+      siblingPorts: config.peers.siblingPorts,
       advertised,
       own,
       ownPorts: new Set([...config.listeners.map((listener) => listener.port), config.control.port]),
@@ -85,6 +86,6 @@ function parse(field: string, text: string): TransportAddress {
 }
 
 /** Whether it is 0.0.0.0 or ::. */
-export function isUnspecified(address: TransportAddress): boolean {
+function isUnspecified(address: TransportAddress): boolean {
   return address.w0 === 0 && address.w1 === 0 && address.w2 === 0 && address.w3 === 0
 }

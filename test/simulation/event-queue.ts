@@ -44,7 +44,8 @@ export class EventQueue {
   #sink(): void {
     for (let i = 0; ; ) {
       const [left, right] = [2 * i + 1, 2 * i + 2]
-      const child = right < this.#heap.length && isEarlier(this.#heap[right]!, this.#heap[left]!) ? right : left
+      const child =
+        right < this.#heap.length && isEarlier(this.#heap[right]!, this.#heap[left]!) ? right : left
       if (child >= this.#heap.length || !this.#swapIfEarlier(child, i)) return
       i = child
     }

@@ -29,7 +29,8 @@ export class ReferenceModel {
 
   /** A message from a client reaches the server. */
   arrived(client: string, bytes: Uint8Array): void {
-    if (this.#reader.read(bytes, 0, bytes.length) !== 'ok' || this.#reader.messageClass !== CLASS.Request) return
+    if (this.#reader.read(bytes, 0, bytes.length) !== 'ok' || this.#reader.messageClass !== CLASS.Request)
+      return
     this.#requests.set(`${client} ${this.#id()}`, bytes.slice())
   }
 
@@ -85,14 +86,22 @@ export class ReferenceModel {
     assert.ok(allocation, `${client} was granted something without an allocation`)
     this.#reader.read(request, 0, request.length)
     const peer = new TransportAddress()
-    for (let i = this.#reader.find(ATTRIBUTE.XorPeerAddress); i >= 0; i = this.#reader.find(ATTRIBUTE.XorPeerAddress, i)) {
+    for (
+      let i = this.#reader.find(ATTRIBUTE.XorPeerAddress);
+      i >= 0;
+      i = this.#reader.find(ATTRIBUTE.XorPeerAddress, i)
+    ) {
       assert.ok(readXorAddress(this.#reader, i, peer))
       assert.ok(!this.denied.has(formatIp(peer)), `${formatIp(peer)} is denied and was granted`)
       allocation.permissions.set(formatIp(peer), now + PERMISSION_MS)
     }
     if (method !== METHOD.ChannelBind) return
     const number = readChannelNumber(this.#reader, this.#reader.find(ATTRIBUTE.ChannelNumber))!
-    allocation.channels.set(number, { peer: formatAddress(peer), ip: formatIp(peer), until: now + CHANNEL_MS })
+    allocation.channels.set(number, {
+      peer: formatAddress(peer),
+      ip: formatIp(peer),
+      until: now + CHANNEL_MS,
+    })
   }
 
   #id(): string {

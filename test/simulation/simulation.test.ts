@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { TransportAddress } from '../../relay/stun/address.ts'
+import { formatAddress, formatIp } from '../../relay/stun/address-text.ts'
+import { Caller, type Habits } from './caller.ts'
+import { Random } from './random.ts'
+import { at, World } from './world.ts'
+
+const RUNS = Number(process.env.SIM_RUNS ?? 12)
+const FIRST_SEED = Number(process.env.SIM_SEED ?? 1)
+const CALLERS = 40
+const PEERS = 12
+const CALL_MS = 20 * 60_000
+/** Longest lifetime, grace and retransmission, and then some. */
+const SETTLE_MS = 90 * 60_000
+const CHECK_EVERY_MS = 15_000
+
+/** A run with everything in it: two families of browsers, bad networks, drains, policy changes, revocation, replays. */
+class Scenario {
+  readonly random: Random
+  readonly world: World
+  readonly callers: Caller[] = []
+  readonly peers: TransportAddress[] = []
+
+  constructor(seed: number) {
+    this.random = new Random(seed)
+    const loss = this.random.pick([0, 0.02, 0.1, 0.25])
+    const quality = {
+      loss,
+      duplication: this.random.pick([0, 0.05, 0.2]),
+      delayMin: 1,
+      delayMax: this.random.pick([5, 80, 400]),
+    }
+    const limits = { allocations: this.random.pick([24, 60]), allocationsPerUser: this.random.pick([6, 15]) }
+    this.world = new World(this.random, quality, limits)
+    for (let i = 0; i < PEERS; i++) this.#addPeer(at(`8.8.${i}.8:${5000 + i}`))
+    for (let id = 0; id < CALLERS; id++)
+      this.world.events.at(this.random.between(0, CALL_MS / 2), () => this.#join(id))
+    this.#every(60_000, () => this.#disturb())
+    this.#every(2_000, () => this.#strangers())
+    this.#every(CHECK_EVERY_MS, () => this.#checkLiveness())
+  }
+
+  run(): void {
+    this.world.run(CALL_MS)
+    this.world.server.endDrain()
+    for (const caller of this.callers) caller.leave()
+    this.world.run(CALL_MS + SETTLE_MS)
+    this.world.checkEmpty()
+  }
+
+  /** Sends back what it gets, to where it came from. */
+  #addPeer(address: TransportAddress): void {
+    this.peers.push(address)
+    this.world.peers.set(formatAddress(address), {
+      receive: (bytes, from) => this.world.network.datagram(() => this.world.toRelay(from, address, bytes)),
+    })
+  }
+
+  #join(id: number): void {
+    const { random } = this
+    const habits: Habits = {
+      transport: random.chance(0.3) ? 'tcp' : 'udp',
+      channels: random.chance(0.6),
+      refreshBeforeMs: random.pick([10_000, 60_000]),
+      permitEveryMs: random.pick([240_000, 290_000]),
+      talkEveryMs: random.pick([2_000, 15_000, 60_000]),
+      leaves: random.chance(0.5) ? 'politely' : 'silently',
+    }
+    const peers = [random.pick(this.peers), random.pick(this.peers)].filter(
+      (peer, i, all) => all.indexOf(peer) === i,
+    )
+    const caller = new Caller(this.world, id, habits, peers)
+    this.callers.push(caller)
+    this.world.events.after(random.between(60_000, CALL_MS), () => caller.leave())
+    this.world.events.after(30_000, () => this.#introduce(caller))
+  }
+
+  /** Two callers of this relay learn each other's relayed addresses. */
+  #introduce(caller: Caller): void {
+    const other = this.random.pick(this.callers)
+    if (other === caller || !caller.relayed || !other.relayed) return
+    caller.meet(other.relayed)
+    other.meet(caller.relayed)
+  }
+
+  #disturb(): void {
+    const { world, random } = this
+    const what = random.below(4)
+    if (what === 0) {
+      world.server.startDrain({ alternates: [] })
+      world.events.after(45_000, () => world.server.endDrain())
+    } else if (what === 1 && world.model.denied.size < 3) this.#deny(formatIp(random.pick(this.peers)))
+    else if (what === 2) world.revoke(`user${random.below(4)}`)
+    else if (what === 3) this.#rotateNonceKeys()
+  }
+
+  #rotateNonceKeys(): void {
+    const fresh = { id: 'n', secret: `${this.random.next()}` }
+    this.world.reconfigure((config) => ({ ...config, nonceKeys: [fresh, ...config.nonceKeys].slice(0, 3) }))
+  }
+
+  #deny(ip: string): void {
+    this.world.model.deny(ip)
+    this.world.reconfigure((config) => ({
+      ...config,
+      peers: { ...config.peers, deny: [...config.peers.deny, ip] },
+    }))
+  }
+
+  /** Peers nobody asked for, replayed and forged packets, noise. */
+  #strangers(): void {
+    const { world, random } = this
+    const stranger = at(`198.19.0.${1 + random.below(200)}:${1 + random.below(65_535)}`)
+    world.fromClient(1, stranger, random.bytes(random.below(64)))
+    const seen = world.overheard
+    if (seen) world.replay(stranger, seen)
+    for (const caller of this.callers) {
+      if (caller.relayed && random.chance(0.05))
+        world.toRelay(caller.relayed, at('9.9.9.9:9999'), random.bytes(8))
+    }
+  }
+
+  /** Whoever was told that an allocation lasts has it. */
+  #checkLiveness(): void {
+    const { world } = this
+    for (const caller of this.callers) {
+      if (caller.expectedUntil <= world.now || world.cut.has(caller.key)) continue
+      assert.ok(
+        world.model.allocations.has(caller.key),
+        `caller ${caller.id} lost an allocation that it was promised`,
+      )
+    }
+  }
+
+  #every(periodMs: number, act: () => void): void {
+    this.world.events.after(periodMs, () => {
+      if (this.world.now >= CALL_MS) return
+      act()
+      this.#every(periodMs, act)
+    })
+  }
+}
+
+for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
+  test(`clients, peers and strangers on a bad network, seed ${seed}`, (t) => {
+    const scenario = new Scenario(seed)
+    try {
+      scenario.run()
+    } catch (error) {
+      t.diagnostic(`replay with SIM_SEED=${seed} SIM_RUNS=1, failed at ${scenario.world.now} ms`)
+      throw error
+    }
+    const { tally, network } = scenario.world
+    t.diagnostic(
+      JSON.stringify({
+        ...tally,
+        carried: network.carried,
+        lost: network.lost,
+        duplicated: network.duplicated,
+      }),
+    )
+    assert.ok(tally.opened > 10 && tally.toPeers > 100 && tally.toClients > 100, 'nothing was tested')
+  })
+}
+
+test('a run depends on its seed only', () => {
+  const run = () => {
+    const scenario = new Scenario(FIRST_SEED)
+    scenario.run()
+    return scenario.world.tally
+  }
+  assert.deepEqual(run(), run())
+})
