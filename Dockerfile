@@ -39,4 +39,4 @@ COPY --from=operator-packages /app/node_modules node_modules
 COPY relay relay
 COPY operator operator
 USER 65532:65532
-ENTRYPOINT ["node", "/app/operator/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=2", "/app/operator/main.ts"]
