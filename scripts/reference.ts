@@ -37,7 +37,7 @@ function fields(schema: Schema, prefix: string): string[][] {
 
 function typeOf(field: Schema): string {
   if (field.enum) return field.enum.map((value) => `\`${value}\``).join(', ')
-  if (field.anyOf) return field.anyOf.map(typeOf).join(' or ')
+  if (field.anyOf) return [...new Set(field.anyOf.map(typeOf))].join(' or ')
   if (field.type === 'array') return `list of ${typeOf(field.items ?? {})}`
   if (field.additionalProperties && Object.keys(field.additionalProperties).length > 0) {
     return `map of ${typeOf(field.additionalProperties)}`
@@ -52,7 +52,11 @@ function typeOf(field: Schema): string {
 
 function defaultOf(field: Schema, required: boolean): string {
   if (required) return 'required'
-  if (field.default === undefined || field.type === 'object') return ''
+  if (field.default === undefined) return ''
+  // The default of a block stands at its fields, unless they have none of their own.
+  const fields = Object.values(field.properties ?? {})
+  if (field.type === 'object' && fields.some((each) => each.default !== undefined)) return ''
+  if (JSON.stringify(field.default) === '{}') return ''
   return `\`${JSON.stringify(field.default)}\``
 }
 

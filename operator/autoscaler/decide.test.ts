@@ -116,14 +116,15 @@ test('without autoscaling the number is the one of the spec', () => {
 })
 
 test('growth widens the buffer by the measured time to a ready relay', () => {
-  const asked = new Asked({}, 2)
+  const asked = new Asked({ targetUtilization: 100 }, 2)
   const relays = (ready: boolean) => [{ uid: 'a', ready, createdAtMs: START }]
   asked.after(10, 0, { relays: relays(false) })
   asked.after(30, 0, { relays: relays(true) })
   assert.equal(startupSeconds(asked.memory), 40)
-  for (let i = 1; i <= 60; i++) asked.after(10, i * 10)
-  const { buffer } = asked.after(10, 610)
-  assert.ok(buffer >= 55 && buffer <= 61, `buffer ${buffer} for one allocation a second over 40 s`)
+  for (let i = 1; i <= 60; i++) asked.after(10, i * 20)
+  const decision = asked.after(10, 1220)
+  const room = Number(/room for (\d+) more, by growth of 2\.0 a second/.exec(decision.message)?.[1])
+  assert.ok(room >= 110 && room <= 121, `room for ${room}, at two a second over 40 s: ${decision.message}`)
 })
 
 test('whatever the load does, the bounds hold, no step down is larger than a tenth, and the memory stays small', () => {

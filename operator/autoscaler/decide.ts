@@ -1,5 +1,6 @@
 import { durationSeconds } from '../api/durations.ts'
 import type { TurnClusterSpec } from '../api/turn-cluster.ts'
+import { counted } from '../api/words.ts'
 import {
   type AutoscalerMemory,
   rememberRecommendation,
@@ -9,7 +10,7 @@ import {
   sampleGrowth,
   startupSeconds,
 } from './memory.ts'
-import { type Binding, bufferAllocations, type Demand, recommend } from './recommend.ts'
+import { type Binding, type Demand, recommend } from './recommend.ts'
 
 /** The load of the fleet as the autoscaler sees it. */
 export interface FleetLoad {
@@ -27,8 +28,6 @@ export interface ScalingDecision {
   message: string
   /** What holds the fleet below or above what the load asks for; undefined where nothing does. */
   limited?: 'MaxReplicas' | 'MinReplicas'
-  /** Allocations that must fit on the relays that stay when others go. */
-  buffer: number
 }
 
 /** Growth of one step, where the fleet is smaller than this. */
@@ -51,7 +50,7 @@ export function decide(
   const { autoscaling } = spec
   if (!autoscaling.enabled) {
     const message = `spec.replicas asks for ${spec.replicas}`
-    const decision: ScalingDecision = { desired: spec.replicas, binding: 'Replicas', message, buffer: 0 }
+    const decision: ScalingDecision = { desired: spec.replicas, binding: 'Replicas', message }
     return { decision, memory: { ...measured, sinceMs: nowMs, slices: [] } }
   }
   const demand: Demand = {
@@ -69,7 +68,7 @@ export function decide(
     autoscaling.maxReplicas,
   )
   const limited = wanted.binding === 'MaxReplicas' ? wanted.binding : undefined
-  const base = { buffer: bufferAllocations(demand, autoscaling), ...(limited && { limited }) }
+  const base = limited ? { limited } : {}
   const outcome =
     wanted.replicas >= current
       ? upward(wanted, current)
@@ -122,12 +121,18 @@ function downward({ current, wanted, highest, windowFilled, windowSeconds, compl
     message,
   })
   if (!complete)
-    return hold('LoadUnknown', `keeps ${current} relays: not every relay has reported its load lately`)
+    return hold(
+      'LoadUnknown',
+      `keeps ${counted(current, 'relay')}: not every relay has reported its load lately`,
+    )
   if (!windowFilled || highest >= current) {
-    return hold('Window', `keeps ${current} relays until fewer have been enough for ${windowSeconds} s`)
+    return hold(
+      'Window',
+      `keeps ${counted(current, 'relay')} until fewer have been enough for ${windowSeconds} s`,
+    )
   }
   if (current - highest < current * TOLERANCE) {
-    return hold('Tolerance', `keeps ${current} relays: ${highest} would be nearly as many`)
+    return hold('Tolerance', `keeps ${counted(current, 'relay')}: ${highest} would be nearly as many`)
   }
   const fewest = current - Math.max(1, Math.floor(current * TOLERANCE))
   if (highest >= fewest) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { turnCluster } from '../controller/testing/fixtures.ts'
-import { bufferAllocations, type Demand, recommend } from './recommend.ts'
+import { type Demand, recommend } from './recommend.ts'
 
 const SPEC = turnCluster({
   autoscaling: {
@@ -68,8 +68,4 @@ test('the lowest number allowed binds where the load asks for less', () => {
   assert.equal(recommendation.replicas, 3)
   assert.equal(recommendation.binding, 'MinReplicas')
   assert.equal(recommendation.unbounded, 1)
-})
-
-test('the buffer is never smaller than the spec wants', () => {
-  assert.equal(bufferAllocations({ growthPerSecond: 0.1, startupSeconds: 10 }, SPEC), 200)
 })

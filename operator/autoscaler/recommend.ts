@@ -1,4 +1,5 @@
 import type { TurnClusterSpec } from '../api/turn-cluster.ts'
+import { counted } from '../api/words.ts'
 
 /** What a recommendation is made from. */
 export interface Demand {
@@ -44,7 +45,7 @@ export function recommend(demand: Demand, spec: Autoscaling): Recommendation {
 }
 
 /** Allocations that must fit without a new relay. */
-export function bufferAllocations(
+function bufferAllocations(
   demand: Pick<Demand, 'growthPerSecond' | 'startupSeconds'>,
   spec: Autoscaling,
 ): number {
@@ -62,7 +63,7 @@ interface Term {
 
 function utilization({ allocations, capacityPerRelay }: Demand, { targetUtilization }: Autoscaling): Term {
   const replicas = Math.ceil((allocations * 100) / (capacityPerRelay * targetUtilization))
-  const message = `${allocations} allocations fill ${replicas} relays of ${capacityPerRelay} to ${targetUtilization} %`
+  const message = `${counted(allocations, 'allocation')} fill ${counted(replicas, 'relay')} of ${capacityPerRelay} to ${targetUtilization} %`
   return { replicas, binding: 'Utilization', message }
 }
 
@@ -71,7 +72,7 @@ function buffer(demand: Demand, spec: Autoscaling): Term {
   const replicas = Math.ceil((demand.allocations + room) / demand.capacityPerRelay)
   const why =
     room > spec.buffer.allocations ? `, by growth of ${demand.growthPerSecond.toFixed(1)} a second` : ''
-  const message = `${demand.allocations} allocations and room for ${room} more${why} need ${replicas} relays`
+  const message = `${counted(demand.allocations, 'allocation')} and room for ${room} more${why} need ${counted(replicas, 'relay')}`
   return { replicas, binding: 'Buffer', message }
 }
 
@@ -82,6 +83,6 @@ function zoneFailure({ allocations, capacityPerRelay, zones }: Demand): Term {
   return {
     replicas,
     binding: 'ZoneFailure',
-    message: `${allocations} allocations must fit when one of ${zones} zones fails: ${replicas} relays`,
+    message: `${counted(allocations, 'allocation')} must fit when one of ${zones} zones fails: ${counted(replicas, 'relay')}`,
   }
 }

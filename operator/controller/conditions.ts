@@ -1,5 +1,6 @@
 import { type ConditionState, conditionOf } from '../api/conditions.ts'
 import type { ConditionType } from '../api/turn-cluster.ts'
+import { counted } from '../api/words.ts'
 import type { ScalingDecision } from '../autoscaler/decide.ts'
 import { tlsHost } from '../credentials/ice-urls.ts'
 import { keyRingSecretName } from '../specs/names.ts'
@@ -35,28 +36,28 @@ function ready({ view, scaling, roles }: StatusInput): ConditionState {
   const count = roles.ready.length
   const before = conditionOf(view.observed.cluster.status.conditions, 'Ready')?.status === 'True'
   if (count > 0 && (count >= scaling.desired || before)) {
-    return yes('RelaysReady', `${count} of ${scaling.desired} relays are ready`)
+    return yes('RelaysReady', `${count} of ${counted(scaling.desired, 'relay')} ready`)
   }
   if (scaling.desired === 0) return no('ScaledToZero', 'no relay is wanted: set replicas to 1 or more')
   const obstacle = cannotStart(view.observed)
   if (obstacle !== undefined && roles.counted.length === 0)
     return no('CannotStart', `no relay can be started: ${obstacle}`)
   const waiting = roles.counted.find(({ state }) => state !== 'Ready')
-  const message = `${count} of ${scaling.desired} relays are ready`
+  const message = `${count} of ${counted(scaling.desired, 'relay')} ready`
   if (!waiting) return no('RelaysMissing', message)
   return no(waiting.reason, `${message}; ${waiting.relay.name} ${waiting.message}`)
 }
 
 function progressing({ view, scaling, roles }: StatusInput): ConditionState {
   const old = roles.counted.filter(({ current }) => !current).length
-  if (old > 0) return yes('RollingOut', `${old} relays of an older revision are to be replaced`)
+  if (old > 0) return yes('RollingOut', `${counted(old, 'relay')} of an older revision to be replaced`)
   const short = scaling.desired - roles.counted.filter(({ state }) => state === 'Ready').length
-  if (short > 0) return yes('Starting', `${short} more relays are to become ready`)
+  if (short > 0) return yes('Starting', `waiting for ${counted(short, 'more relay')} to become ready`)
   const going = view.relays.filter(({ relay }) => relay.drain || relay.terminating).length
-  if (going > 0) return yes('Draining', `${going} relays are on their way out`)
+  if (going > 0) return yes('Draining', `${counted(going, 'relay')} on the way out`)
   const surplus = roles.counted.length - scaling.desired
-  if (surplus > 0) return yes('ScalingDown', `${surplus} more relays than wanted wait to be drained`)
-  return no('Settled', `${scaling.desired} relays are wanted and ready`)
+  if (surplus > 0) return yes('ScalingDown', `${counted(surplus, 'relay')} more than wanted, to be drained`)
+  return no('Settled', `${counted(scaling.desired, 'relay')} wanted and ready`)
 }
 
 function addressesResolved({ view: { observed, relays } }: StatusInput): ConditionState {
@@ -142,7 +143,7 @@ function scalingLimited({ view: { observed }, scaling, roles }: StatusInput): Co
   if (first && roles.ready.length < scaling.desired) {
     return yes(
       'Unschedulable',
-      `${unplaced.length} relays find no node (each needs one of its own): ${first.message}`,
+      `no node for ${counted(unplaced.length, 'relay')} (each needs one of its own): ${first.message}`,
     )
   }
   return no('Unlimited', 'nothing keeps the fleet from its wanted size')

@@ -23,7 +23,7 @@ export const RELAYS_PER_REPORT_SECOND = 100
 export const MAX_ALTERNATES = 8
 /** Public addresses of one relay. */
 export const MAX_ADDRESSES = 8
-/** A status that differs in load figures only is written this often. */
+/** A status that differs in load figures only is written when it has differed for so long. */
 export const LOAD_STATUS_SECONDS = 10
 /** The loop looks at a cluster again after this time: while relays report, and while there are none. */
 export const RECONCILE_SECONDS = { busy: 2, idle: 10 } as const

@@ -9,8 +9,8 @@ export interface ClusterMemory {
   /** By relay uid: the public address that a check has passed through, and whether the newest one failed. */
   verified: Record<string, { address: string; failed: boolean }>
   autoscaler: AutoscalerMemory
-  /** When a status that differed in load figures only was written last. */
-  loadStatusAtMs: number
+  /** Since when the stored status differs from the newest one in load figures only. */
+  loadDiffersSinceMs: number | null
 }
 
 /**
@@ -27,7 +27,7 @@ export function initialMemory(observed: ObservedCluster, startedAtMs: number): C
     if (address === undefined || relay.createdAtMs >= startedAtMs) continue
     if (addressOf.get(relay.name) === address) verified[relay.uid] = { address, failed: false }
   }
-  return { verified, autoscaler: emptyAutoscalerMemory(startedAtMs), loadStatusAtMs: 0 }
+  return { verified, autoscaler: emptyAutoscalerMemory(startedAtMs), loadDiffersSinceMs: null }
 }
 
 /** The memory with the results of the newest checks, and without relays that are gone. */

@@ -5,7 +5,7 @@ import type { ClusterMemory } from './memory.ts'
 import { plan } from './plan/plan.ts'
 import { rolesOf } from './plan/roles.ts'
 import { publication } from './publish.ts'
-import { statusOf, statusToWrite } from './status.ts'
+import { statusOf, statusWrite } from './status.ts'
 
 /** What the loop works with; everything of it is handed in. */
 export interface Reconciler {
@@ -39,10 +39,14 @@ export async function reconcile(
   const { done, failure } = await perform(reconciler, observed, actions)
   fleet.setDirectives(key, directivesOf(view, done, published))
   const status = statusOf({ view, scaling, roles: rolesOf(view), failure: failure?.message }, published)
-  const previous = observed.cluster.status
-  const wanted = statusToWrite(previous, status, memory.loadStatusAtMs, nowMs)
-  memories.set(key, wanted === previous ? memory : { ...memory, loadStatusAtMs: nowMs })
-  if (wanted !== previous) await driver.writeStatus(observed, wanted)
+  const { write, loadDiffersSinceMs } = statusWrite(
+    observed.cluster.status,
+    status,
+    memory.loadDiffersSinceMs,
+    nowMs,
+  )
+  memories.set(key, { ...memory, loadDiffersSinceMs })
+  if (write) await driver.writeStatus(observed, status)
   if (failure) throw failure
   return { againInSeconds: observed.relays.length > 0 ? RECONCILE_SECONDS.busy : RECONCILE_SECONDS.idle }
 }

@@ -1,5 +1,6 @@
 import type { LoadReport } from '../../relay/api/load-report.ts'
 import type { RelayState } from '../api/turn-cluster.ts'
+import { counted } from '../api/words.ts'
 import type { ObservedNode, ObservedRelay, RelayCheck, RelayLoad } from './contract.ts'
 import { LOST_SECONDS, RECOVERY_SECONDS } from './limits.ts'
 
@@ -113,7 +114,7 @@ function draining(facts: RelayFacts): StateOf | undefined {
     return {
       state: 'Draining',
       reason: relay.drain.reason,
-      message: `waits for ${report.allocations} allocations to end`,
+      message: `waits for ${counted(report.allocations, 'allocation')} to end`,
     }
   }
   return { state: 'Drained', reason: 'Empty', message: 'has acknowledged the drain and carries nothing' }

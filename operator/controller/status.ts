@@ -46,19 +46,27 @@ export function statusOf(input: StatusInput, published: PublishedCluster): TurnC
   }
 }
 
+export interface StatusWrite {
+  write: boolean
+  /** Since when the stored status differs in load figures only; null where it does not. */
+  loadDiffersSinceMs: number | null
+}
+
 /**
- * What of a new status is to be written: nothing that only moves with the load more often than every
- * `LOAD_STATUS_SECONDS`. The result is `previous` itself where nothing is to be written.
+ * Whether a new status is to be written: at once where more than the load has changed, else when the load has
+ * differed for `LOAD_STATUS_SECONDS`, so that neither live calls nor the checks of relays write all the time.
  */
-export function statusToWrite(
-  previous: TurnClusterStatus,
+export function statusWrite(
+  stored: TurnClusterStatus,
   next: TurnClusterStatus,
-  lastLoadWriteMs: number,
+  loadDiffersSinceMs: number | null,
   nowMs: number,
-): TurnClusterStatus {
-  if (sameJson(previous, next)) return previous
-  if (!sameJson(withoutLoad(previous), withoutLoad(next))) return next
-  return nowMs - lastLoadWriteMs < LOAD_STATUS_SECONDS * 1000 ? previous : next
+): StatusWrite {
+  if (sameJson(stored, next)) return { write: false, loadDiffersSinceMs: null }
+  if (!sameJson(withoutLoad(stored), withoutLoad(next))) return { write: true, loadDiffersSinceMs: null }
+  const sinceMs = loadDiffersSinceMs ?? nowMs
+  if (nowMs - sinceMs < LOAD_STATUS_SECONDS * 1000) return { write: false, loadDiffersSinceMs: sinceMs }
+  return { write: true, loadDiffersSinceMs: null }
 }
 
 function withoutLoad({ allocations, utilizationPercent, relays, autoscaling, ...rest }: TurnClusterStatus) {

@@ -41,6 +41,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       mode: spec.peers.mode === 'Public' ? 'public' : 'private',
       allow: spec.peers.allow,
       deny: spec.peers.deny,
+      ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },
     limits: {
       allocations: spec.limits.allocationsPerRelay,

@@ -17,7 +17,6 @@ export const checks: PlanRule = ({ view: { observed, relays, nowMs } }) =>
 
 function isDue(check: RelayCheck | undefined, address: string, nowMs: number): boolean {
   if (!check || check.address !== address) return true
-  if (check.state === 'running') return false
   const interval = check.state === 'failed' ? CHECK_RETRY_SECONDS : CHECK_INTERVAL_SECONDS
   return nowMs - check.atMs >= interval * 1000
 }

@@ -1,4 +1,5 @@
 import { durationSeconds } from '../../api/durations.ts'
+import { counted } from '../../api/words.ts'
 import type { Action } from '../contract.ts'
 import type { AssessedRelay } from '../relay-state.ts'
 import { alreadyIn, endedYoung, type PlanRule } from './roles.ts'
@@ -20,8 +21,10 @@ export const deleteDrained: PlanRule = ({ view, roles }, before) => {
     if (!relay.drain || alreadyIn(before, relay.uid, 'undrain', 'delete-relay')) return []
     if (state === 'Drained') return [deletion(assessed, 'RelayDrained', false, message)]
     if (view.nowMs - relay.drain.sinceMs < longestMs) return []
-    const left = assessed.allocations === undefined ? 'an unknown number of' : assessed.allocations
-    const why = `drain.maxDuration is over, and ${left} allocations end with it`
+    const { allocations } = assessed
+    const left =
+      allocations === undefined ? 'an unknown number of allocations' : counted(allocations, 'allocation')
+    const why = `drain.maxDuration is over, and ends ${left}`
     return [deletion(assessed, 'DrainDeadline', true, why)]
   })
 }

@@ -26,8 +26,8 @@ export const retireLost: PlanRule = ({ roles, scaling }) => {
 }
 
 /**
- * Empties relays that are more than wanted. As many stay Ready as are wanted; and what the autoscaler takes away
- * leaves room for the buffer on those that stay.
+ * Empties relays that are more than wanted. As many stay Ready as are wanted, and that number has room for the
+ * buffer in it, so that those that stay have it too.
  */
 export const scaleDown: PlanRule = (input, before) => {
   const { roles, scaling } = input
@@ -39,7 +39,7 @@ export const scaleDown: PlanRule = (input, before) => {
   const going = new Set<string>()
   for (const { assessed } of pickVictims(roles.counted.map(candidate), surplus)) {
     if (assessed.state === 'Ready') {
-      if (ready <= scaling.desired || slots <= 0 || !leavesRoom(input, assessed, going)) break
+      if (ready <= scaling.desired || slots <= 0) break
       ready--
       slots--
     }
@@ -77,23 +77,6 @@ function drainSlots({ view, roles }: PlanInput): number {
   if (!view.observed.cluster.spec.autoscaling.enabled) return Number.POSITIVE_INFINITY
   const drains = roles.draining.filter(({ relay }) => relay.drain?.reason === DRAIN_REASONS.scaleDown).length
   return Math.max(1, Math.floor(roles.ready.length * DRAINING_SHARE)) - drains
-}
-
-function leavesRoom(
-  { view, roles, scaling }: PlanInput,
-  victim: AssessedRelay,
-  going: ReadonlySet<string>,
-): boolean {
-  if (!view.observed.cluster.spec.autoscaling.enabled) return true
-  const capacity = view.observed.cluster.spec.limits.allocationsPerRelay
-  const survivors = roles.ready.filter(({ relay, node }) => {
-    return relay.uid !== victim.relay.uid && !going.has(relay.uid) && node?.leaving === undefined
-  })
-  const room = survivors.reduce(
-    (sum, { allocations }) => sum + Math.max(0, capacity - (allocations ?? capacity)),
-    0,
-  )
-  return room >= scaling.buffer
 }
 
 function candidate(assessed: AssessedRelay) {

@@ -206,7 +206,19 @@ export class SimulatedFleet implements Driver, Fleet {
     if (this.publishedOf?.relays.some(({ uid }) => uid === real.observed.uid)) {
       this.violations.push(`drains ${real.observed.name} while it is published`)
     }
+    if (reason === 'ScaleDown') this.judgeRoom(real)
     real.observed.drain = { sinceMs: this.nowMs, reason }
+  }
+
+  /** What the autoscaler takes away leaves room for the buffer on what stays. */
+  private judgeRoom(victim: RealRelay): void {
+    const { autoscaling, limits } = this.cluster.spec
+    if (!autoscaling.enabled || this.cluster.status.autoscaling?.binding === 'MaxReplicas') return
+    const stays = (this.publishedOf?.relays ?? []).map(({ uid }) => this.relays.get(uid)?.allocations ?? 0)
+    const room = stays.reduce((sum, live) => sum + limits.allocationsPerRelay - live, 0)
+    if (room < autoscaling.buffer.allocations) {
+      this.violations.push(`drains ${victim.observed.name} and leaves room for ${room}`)
+    }
   }
 
   private deleteRelay(real: RealRelay, forced: boolean): void {
