@@ -13,8 +13,8 @@ import { type App, createApp } from './http/app.ts'
 import { createIceIssuer } from './http/ice-issuer.ts'
 import { reviewRelayToken } from './kube/access.ts'
 import { ApiKeySource } from './kube/api-key-source.ts'
-import { KubeClient } from './kube/client.ts'
-import { systemClock } from './kube/clock.ts'
+import { KubeClient, KubeError } from './kube/client.ts'
+import { backoffMs, systemClock, waitFor } from './kube/clock.ts'
 import { type Connection, connect } from './kube/credentials.ts'
 import { KubeDriver } from './kube/driver.ts'
 import { EventRecorder } from './kube/events.ts'
@@ -30,6 +30,9 @@ import { World } from './kube/world.ts'
 
 const clock = systemClock
 const random = Math.random
+const START_RETRIES_MAX = 8
+const START_BACKOFF_FIRST_MS = 250
+const START_BACKOFF_MAX_MS = 5000
 
 export interface OperatorParts {
   connection: Connection
@@ -110,11 +113,11 @@ export class Operator {
   /** Resolves when it serves HTTPS and works, or waits for the Lease. */
   async start(): Promise<void> {
     const { log } = this.#parts
-    await this.#serving.start()
+    await this.#retry(() => this.#serving.start())
     await this.#apiKeys.start()
     this.#driver = this.#makeDriver()
     this.#app = this.#makeApp()
-    await this.#app.server.listen({ host: this.#options.host, port: this.#options.port })
+    await this.#listen(this.#app)
     log.info({ address: this.address(), reports: this.#serving.endpoint().url }, 'serving')
     this.fleet.onChange((key) => this.#queue.add(key))
     await this.world.start()
@@ -145,6 +148,31 @@ export class Operator {
     const address = this.#app?.server.server.address()
     if (!address || typeof address === 'string') throw new Error('not serving yet')
     return address
+  }
+
+  /** The API server may be starting as well; what it refuses for good is thrown. */
+  async #retry(start: () => Promise<void>): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await start()
+      } catch (error) {
+        const isFinal = error instanceof KubeError && error.status >= 400 && error.status < 429
+        if (isFinal || failures >= START_RETRIES_MAX || this.#stopped) throw error
+        this.#parts.log.warn(`${(error as Error).message}: trying again`)
+        await waitFor(clock, backoffMs(failures, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, random))
+      }
+    }
+  }
+
+  async #listen({ server }: App): Promise<void> {
+    const { host, port } = this.#options
+    try {
+      await server.listen({ host: host ?? '::', port })
+    } catch (error) {
+      // A kernel without IPv6.
+      if (host || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error
+      await server.listen({ host: '0.0.0.0', port })
+    }
   }
 
   #work(): void {

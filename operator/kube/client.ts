@@ -62,7 +62,9 @@ export class KubeClient {
   /** The object of the answer; throws a KubeError for a refusal and a plain Error where there is no answer. */
   async request<T>(wanted: KubeRequest): Promise<T> {
     const limitMs = isWrite(wanted) ? this.#hooks.beforeWrite?.(wanted) : undefined
-    const timeoutMs = Math.min(wanted.timeoutMs ?? REQUEST_TIMEOUT_MS, limitMs ?? Number.POSITIVE_INFINITY)
+    const timeoutMs = Math.floor(
+      Math.min(wanted.timeoutMs ?? REQUEST_TIMEOUT_MS, limitMs ?? REQUEST_TIMEOUT_MS),
+    )
     const signal = AbortSignal.timeout(timeoutMs)
     let status = 0
     try {

@@ -131,7 +131,9 @@ export class KubeDriver implements Driver {
     const { namespace, uid } = cluster.metadata
     switch (action.kind) {
       case 'create-key-ring': {
-        const { object } = await createOwned(client, keyRingSecret(cluster, makeKeyRing()), uid)
+        // A Secret that somebody has deleted comes back as it was: credentials in use are made with it.
+        const ring = fleet.published(key)?.keyRing ?? makeKeyRing()
+        const { object } = await createOwned(client, keyRingSecret(cluster, ring), uid)
         return world.secrets.learn(object as SecretObject)
       }
       case 'write-config': {

@@ -10,33 +10,31 @@ import type { SecretObject } from './objects.ts'
 export function judgeKeyRing(secret: SecretObject | undefined): Judged<KeyRing> {
   if (!secret) return { state: 'absent' }
   const text = entry(secret, KEY_RING_ENTRY)
-  const name = `Secret ${secret.metadata.name}`
-  if (text === undefined) return malformed(`${name} has no entry ${KEY_RING_ENTRY}`)
+  if (text === undefined) return malformed(`it has no entry ${KEY_RING_ENTRY}`)
   let content: unknown
   try {
     content = parse(text)
   } catch {
     // The parser quotes what it could not read, and that is secret.
-    return malformed(`${KEY_RING_ENTRY} of ${name} is not YAML`)
+    return malformed(`${KEY_RING_ENTRY} is not YAML`)
   }
   const judged = judgeRing(content)
-  if ('message' in judged) return malformed(`${name}: ${judged.message}`)
+  if ('message' in judged) return malformed(judged.message)
   return { state: 'valid', value: judged.ring, contentHash: sha256(text) }
 }
 
 /** The certificate and key in a Secret of type kubernetes.io/tls. */
 export function judgeTls(secret: SecretObject | undefined): Judged<TlsCertificate> {
   if (!secret) return { state: 'absent' }
-  const name = `Secret ${secret.metadata.name}`
   const certPem = entry(secret, 'tls.crt')
   const keyPem = entry(secret, 'tls.key')
-  if (!certPem) return malformed(`${name} has no entry tls.crt`)
-  if (!keyPem) return malformed(`${name} has no entry tls.key`)
+  if (!certPem) return malformed('it has no entry tls.crt')
+  if (!keyPem) return malformed('it has no entry tls.key')
   const certificate = attempt(() => new X509Certificate(certPem))
-  if (!certificate) return malformed(`tls.crt of ${name} is not a PEM certificate`)
+  if (!certificate) return malformed('tls.crt is not a PEM certificate')
   const key = attempt<KeyObject>(() => createPrivateKey(keyPem))
-  if (!key) return malformed(`tls.key of ${name} is not an unencrypted PEM private key`)
-  if (!certificate.checkPrivateKey(key)) return malformed(`tls.key of ${name} does not belong to its tls.crt`)
+  if (!key) return malformed('tls.key is not an unencrypted PEM private key')
+  if (!certificate.checkPrivateKey(key)) return malformed('tls.key does not belong to tls.crt')
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
   const value = {
     names: subjectNames(certificate),

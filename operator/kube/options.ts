@@ -17,7 +17,8 @@ export interface OperatorOptions {
   servingSecret: string
   leaderElect: boolean
   lease: string
-  host: string
+  /** Absent: every address, of IPv6 too where there is IPv6. */
+  host?: string
   port: number
   logLevel: string
 }
@@ -43,7 +44,7 @@ export const USAGE = `Runs TurnClusters on Kubernetes: with the current kubeconf
   --service NAME              OPERATOR_SERVICE       Service of the operator in that namespace: relays report to its
                                                      cluster IP, at its port "https" or its first one
   --advertise-url URL         ADVERTISE_URL          where relays report to instead, such as https://10.0.0.5:8443
-  --host ADDRESS              HOST                   address to listen on (::)
+  --host ADDRESS              HOST                   address to listen on; absent: all of them
   --port PORT                 PORT                   HTTPS port for reports, /v1/ice, the console, /metrics, /livez and
                                                      /readyz (${DEFAULT_PORT})
   --serving-secret NAME       SERVING_SECRET         Secret with the operator's certificate and its authority, made when
@@ -105,6 +106,7 @@ export function parseOptions(
     imagePullPolicy,
     relayServiceAccount: value('relay-service-account'),
     apiKeysSecret: value('api-keys-secret'),
+    host: value('host'),
   }
   return {
     ...withoutUndefined(optional),
@@ -114,7 +116,6 @@ export function parseOptions(
     servingSecret: value('serving-secret') ?? 'turnfleet-operator-serving',
     leaderElect: isTrue('leader-elect', value('leader-elect')),
     lease: value('lease') ?? 'turnfleet-operator',
-    host: value('host') ?? '::',
     port: portNumber(value('port')),
     logLevel: oneOf('log-level', LOG_LEVELS, value('log-level')) ?? 'info',
   }

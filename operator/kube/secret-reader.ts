@@ -31,12 +31,12 @@ export interface SecretReaderOptions {
  * then: a change is noticed within half a minute.
  */
 export class SecretReader {
-  readonly #client: KubeClient
+  readonly #client: Pick<KubeClient, 'find'>
   readonly #options: Required<Omit<SecretReaderOptions, 'onError'>> & Pick<SecretReaderOptions, 'onError'>
   readonly #watched = new Map<string, Watched>()
   #stopped = false
 
-  constructor(client: KubeClient, options: SecretReaderOptions) {
+  constructor(client: Pick<KubeClient, 'find'>, options: SecretReaderOptions) {
     this.#client = client
     this.#options = { pollMs: POLL_MS, ...options }
   }

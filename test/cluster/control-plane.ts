@@ -180,7 +180,7 @@ async function writePki({ directory, advertiseAddress, serviceCidr }: Settings):
     apiVersion: 'audit.k8s.io/v1',
     kind: 'Policy',
     omitStages: ['RequestReceived'],
-    rules: [{ level: 'Metadata' }],
+    rules: [{ level: 'Request', resources: [{ group: 'turnfleet.dev' }] }, { level: 'Metadata' }],
   }
   await writeFile(join(directory, 'audit-policy.json'), JSON.stringify(policy))
   return authority

@@ -37,6 +37,8 @@ export class FakeKubelet {
   readonly #pods: Reflector<PodObject>
   readonly #nodes = new Set<string>()
   readonly #busy = new Set<string>()
+  /** Pods that changed while they were busy. */
+  readonly #again = new Set<string>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   readonly #sequence = new Map<string, number>()
   #stopped = false
@@ -84,6 +86,11 @@ export class FakeKubelet {
     for (const pod of this.#pods.store.values()) void this.#onPod(pod, undefined)
   }
 
+  /** Plays nodes that were added elsewhere, too. */
+  useNodes(names: readonly string[]): void {
+    for (const name of names) this.#nodes.add(name)
+  }
+
   /** Ends the relay's process, as a crash of its node would. */
   async crash(name: string): Promise<void> {
     const relay = this.relays.get(name)
@@ -97,17 +104,20 @@ export class FakeKubelet {
   }
 
   async #onPod(pod: PodObject | undefined, before: PodObject | undefined): Promise<void> {
-    const { name } = (pod ?? before)!.metadata
+    const { name, labels } = (pod ?? before)!.metadata
     if (!pod) return this.#forget(name)
-    if (this.#stopped || this.#busy.has(name) || !pod.metadata.labels?.[CLUSTER_LABEL]) return
+    if (this.#stopped || !labels?.[CLUSTER_LABEL]) return
+    if (this.#busy.has(name)) return void this.#again.add(name)
     this.#busy.add(name)
     try {
       await this.#play(pod)
     } catch (error) {
-      // The pod was deleted or changed meanwhile: its next event brings it back here.
-      if (!isStatus(error, 404, 409) && !this.#stopped) throw error
+      if (isStatus(error, 409)) this.#again.add(name)
+      else if (!isStatus(error, 404) && !this.#stopped) throw error
     } finally {
       this.#busy.delete(name)
+      const newest = this.#pods.store.get(`${pod.metadata.namespace}/${name}`)
+      if (this.#again.delete(name) && newest) void this.#onPod(newest, undefined)
     }
   }
 
@@ -214,7 +224,8 @@ export class FakeKubelet {
     // JSON is what the operator writes; a real relay reads it as YAML.
     const config = relayConfig.parse(JSON.parse(configMap?.data?.['relay.yaml'] ?? '{}'))
     const token = await this.#token(relay.pod)
-    const report = this.#loadReport(relay, `${namespace}/${cluster}`)
+    const listeners = config.listeners.map(({ protocol, port }) => ({ protocol, port }))
+    const report = { ...this.#loadReport(relay, `${namespace}/${cluster}`), listeners }
     const url = `${config.operator?.url}/v1/relays/${uid}/report`
     const answer = await post(
       url,
@@ -228,7 +239,7 @@ export class FakeKubelet {
     this.#sequence.set(name, report.sequence + 1)
   }
 
-  #loadReport({ pod, allocations, draining }: FakeRelay, cluster: string): LoadReport {
+  #loadReport({ pod, allocations, draining }: FakeRelay, cluster: string): Omit<LoadReport, 'listeners'> {
     const { name, uid = '', annotations = {}, creationTimestamp = '' } = pod.metadata
     const addresses = JSON.parse(annotations['turnfleet.dev/addresses'] ?? '[]') as { advertise: string }[]
     return {
@@ -246,7 +257,6 @@ export class FakeKubelet {
       bytesTotal: 0,
       packetsTotal: 0,
       addresses: addresses.map(({ advertise }) => advertise),
-      listeners: [{ protocol: 'udp', port: 3478 }],
       keyIds: ['k'],
       problems: [],
       rssBytes: 50_000_000,

@@ -111,7 +111,7 @@ async function buildTarget(target: string, reference: string, archive: string): 
 }
 
 function build(args: string[]): Promise<string> {
-  return buildah(['bud', '-q', '--isolation', 'chroot', '--network', 'host', ...args])
+  return buildah(['bud', '-q', '--layers', '--isolation', 'chroot', '--network', 'host', ...args])
 }
 
 async function save(reference: string, archive: string): Promise<void> {

@@ -34,7 +34,7 @@ export interface Nat {
 
 /**
  * A client behind a NAT of its own whose mapping and filtering depend on address and port (RFC 4787: the
- * "symmetric" one). With `webOnly` its firewall lets out nothing but TCP to ports 80 and 443.
+ * "symmetric" one). With `webOnly` its firewall lets out nothing but TCP to ports 80 and 443, and on 443 only TLS.
  */
 export async function addNat(
   name: string,
@@ -87,6 +87,8 @@ const STATEFUL_RULES = `table inet firewall {
 const WEB_ONLY_RULES = `table inet firewall {
   chain forward {
     type filter hook forward priority filter; policy drop;
+    iifname "lan" tcp dport 443 meta length > 80 ct mark 0 @ih,0,8 != 0x16 counter reject with tcp reset
+    iifname "lan" tcp dport 443 meta length > 80 ct mark 0 @ih,0,8 0x16 ct mark set 1
     ct state established,related accept
     iifname "lan" tcp dport { 80, 443 } ct state new accept
     iifname "lan" meta l4proto udp counter drop

@@ -11,7 +11,7 @@ export interface World {
   plane: ControlPlane
   nodes: RealNode[]
   images: Images
-  /** Behind a symmetric NAT and a firewall that lets out TCP 80 and 443 only. */
+  /** Behind a symmetric NAT and a firewall that lets out TCP 80 and TLS on 443 only. */
   office: Nat
   /** Behind another symmetric NAT. */
   home: Nat

@@ -1,0 +1,317 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { pino } from 'pino'
+import type { TurnClusterStatus } from '../../operator/api/turn-cluster.ts'
+import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
+import type { KubeObject, PodObject } from '../../operator/kube/objects.ts'
+import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
+import { Operator } from '../../operator/main.ts'
+import { Api } from './api.ts'
+import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
+import { FakeKubelet } from './fake-kubelet.ts'
+import { FaultProxy } from './fault-proxy.ts'
+
+const NODES = ['node-0', 'node-1', 'node-2']
+/** More than creating a cluster and shrinking it takes. */
+const WRITES_MAX = 1
+
+interface Cluster extends KubeObject {
+  spec: Record<string, unknown>
+  status?: TurnClusterStatus
+}
+
+let plane: ControlPlane
+let api: Api
+let firstKubelet: FakeKubelet
+
+before(async () => {
+  plane = await startControlPlane()
+  api = await Api.of(plane.adminKubeconfig)
+  await api.installCrd(plane.kubectl)
+  firstKubelet = new FakeKubelet(api, 'default')
+  for (const [i, name] of NODES.entries()) await firstKubelet.addNode(name, `203.0.113.${10 + i}`)
+})
+
+after(async () => {
+  await firstKubelet?.stop()
+  api?.client.close()
+  await plane?.stop()
+})
+
+/** A namespace with nodes that play, and operators that serve it alone, each through a proxy of its own. */
+class Stage {
+  readonly namespace: string
+  readonly kubelet: FakeKubelet
+  readonly #port: number
+  readonly #running: { operator: Operator; proxy: FaultProxy }[] = []
+
+  private constructor(namespace: string, port: number) {
+    this.namespace = namespace
+    this.#port = port
+    this.kubelet = new FakeKubelet(api, namespace)
+  }
+
+  static async open(namespace: string): Promise<Stage> {
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+    await api.until('its account', async () =>
+      Boolean(await api.find('v1', 'ServiceAccount', namespace, 'default')),
+    )
+    const [port = 0] = await freePorts(1)
+    const stage = new Stage(namespace, port)
+    stage.kubelet.useNodes(NODES)
+    await stage.kubelet.start()
+    return stage
+  }
+
+  /** An operator that is not started. */
+  prepare(proxy: FaultProxy, args: readonly string[] = [], port = this.#port): Operator {
+    const common = ['--relay-image', 'x', '--namespace', this.namespace, '--watch-namespaces', this.namespace]
+    const url = `https://127.0.0.1:${this.#port}`
+    const place = ['--host', '127.0.0.1', '--port', String(port), '--advertise-url', url]
+    const operator = new Operator(parseOptions([...common, ...place, ...args], {}) as OperatorOptions, {
+      connection: proxy.connection(),
+      log: pino({ level: process.env.TEST_LOG_LEVEL ?? 'silent' }),
+      checker: async () => ({ passed: true, message: 'echoed' }),
+    })
+    this.#running.push({ operator, proxy })
+    return operator
+  }
+
+  async operator(proxy: FaultProxy, args: readonly string[] = [], port = this.#port): Promise<Operator> {
+    const operator = this.prepare(proxy, args, port)
+    await operator.start()
+    return operator
+  }
+
+  /** Ends an operator as a crash would: nothing that it still tries arrives. */
+  async crash(operator: Operator, proxy: FaultProxy): Promise<void> {
+    proxy.fault = () => 'cut'
+    proxy.cutWatches()
+    await operator.stop()
+  }
+
+  create(spec: object): Promise<Cluster> {
+    const metadata = { name: 'public', namespace: this.namespace }
+    return api.create<Cluster>({
+      apiVersion: 'turnfleet.dev/v1alpha1',
+      kind: 'TurnCluster',
+      metadata,
+      spec: { realm: 'x', ...spec },
+    })
+  }
+
+  read(): Promise<Cluster | undefined> {
+    return api.find<Cluster>('turnfleet.dev/v1alpha1', 'TurnCluster', this.namespace, 'public')
+  }
+
+  pods(): Promise<PodObject[]> {
+    return api.list<PodObject>('v1', 'Pod', this.namespace)
+  }
+
+  untilReady(replicas: number): Promise<true> {
+    return api.until(`${replicas} relays are Ready in ${this.namespace}`, async () => {
+      const found = await this.read()
+      const isReady = found?.status?.conditions?.some(
+        ({ type, status }) => type === 'Ready' && status === 'True',
+      )
+      return (
+        isReady === true &&
+        found?.status?.readyReplicas === replicas &&
+        (await this.pods()).length === replicas
+      )
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.kubelet.stop()
+    for (const { operator, proxy } of this.#running) {
+      await operator.stop()
+      await proxy.stop()
+    }
+  }
+}
+
+async function newProxy(): Promise<FaultProxy> {
+  const proxy = new FaultProxy(await kubeconfigConnection(plane.adminKubeconfig))
+  await proxy.start()
+  return proxy
+}
+
+/** Everything that the operator made in a namespace, without what differs from run to run. */
+async function endState(namespace: string): Promise<string[]> {
+  const objects: KubeObject[] = []
+  for (const kind of ['Pod', 'ConfigMap', 'Secret'])
+    objects.push(...(await api.list<KubeObject>('v1', kind, namespace)))
+  return objects
+    .filter(({ metadata }) => metadata.labels?.['turnfleet.dev/cluster'])
+    .map(({ metadata: { name, annotations = {} } }) => {
+      const marks = Object.keys(annotations).filter((key) => key.startsWith('turnfleet.dev/'))
+      return `${name} ${marks.sort().join(',')}`
+    })
+    .sort()
+}
+
+/** Creates a cluster, then shrinks it, with an operator that dies after its n-th write; answers how it ended. */
+async function surviveCrash(n: number): Promise<{ crashed: boolean; state: string[] }> {
+  const stage = await Stage.open(`crash-${n}`)
+  try {
+    const proxy = await newProxy()
+    const died = Promise.withResolvers<true>()
+    let writes = 0
+    proxy.fault = ({ isWrite }) => {
+      if (writes >= n) return 'cut'
+      if (!isWrite || ++writes < n) return undefined
+      died.resolve(true)
+      return 'lose-answer'
+    }
+    const cluster = await stage.create({ replicas: 2 })
+    const first = stage.prepare(proxy)
+    const starting = proxy
+      .start()
+      .then(() => first.start())
+      .catch(() => {})
+    const scenario = async (): Promise<false> => {
+      await stage.untilReady(2)
+      await api.merge(cluster, { spec: { replicas: 1 } })
+      await stage.untilReady(1)
+      return false
+    }
+    const running = scenario().catch(() => false as const)
+    const crashed = await Promise.race([died.promise, running])
+    if (crashed) {
+      await stage.crash(first, proxy)
+      await starting
+      await stage.operator(await newProxy())
+      await stage.untilReady((await stage.read())?.spec.replicas as number)
+      await api.merge(cluster, { spec: { replicas: 1 } })
+      await stage.untilReady(1)
+    }
+    await running
+    return { crashed, state: await endState(stage.namespace) }
+  } finally {
+    await stage.close()
+  }
+}
+
+test('an operator that dies after any of its writes leaves what the next one brings to the same end', async () => {
+  const numbers = Array.from({ length: WRITES_MAX }, (_, i) => i + 1)
+  const results = new Map<number, Awaited<ReturnType<typeof surviveCrash>>>()
+  const worker = async (): Promise<void> => {
+    for (let n = numbers.shift(); n !== undefined; n = numbers.shift()) results.set(n, await surviveCrash(n))
+  }
+  await Promise.all([worker(), worker(), worker(), worker()])
+  const undisturbed = [...results.values()].filter(({ crashed }) => !crashed)
+  console.log(`crashed after each of ${results.size - undisturbed.length} writes`)
+  assert.ok(results.size - undisturbed.length >= 8)
+  const names = (state: string[]) => state.map((line) => line.replace(/public-[01]-/, 'public-N-'))
+  for (const [n, { state }] of results)
+    assert.deepEqual(names(state), names([...results.values()][0]!.state), `after write ${n}`)
+})
+
+test('of two operators with one Lease one works, and the other takes over when it stops', async () => {
+  const stage = await Stage.open('two')
+  try {
+    const proxies = [await newProxy(), await newProxy()] as const
+    const [otherPort = 0] = await freePorts(1)
+    const first = await stage.operator(proxies[0], ['--leader-elect'])
+    const lease = () =>
+      api.find<KubeObject & { spec?: { holderIdentity?: string } }>(
+        'coordination.k8s.io/v1',
+        'Lease',
+        'two',
+        'turnfleet-operator',
+      )
+    const holder = await api.until('the first one leads', async () => (await lease())?.spec?.holderIdentity)
+    const second = await stage.operator(proxies[1], ['--leader-elect'], otherPort)
+    const cluster = await stage.create({ replicas: 1 })
+    await stage.untilReady(1)
+    const otherWrites = () => proxies[1].writes().filter((write) => !/\/leases/.test(write))
+    assert.deepEqual(otherWrites(), [])
+    assert.equal((await readiness(otherPort)).status, 503)
+    assert.match((await readiness(otherPort)).text, /another replica works/)
+
+    await first.stop()
+    await api.until(
+      'the second one leads',
+      async () => ((await lease())?.spec?.holderIdentity ?? holder) !== holder,
+    )
+    await api.until('it is ready', async () => (await readiness(otherPort)).status === 200)
+    const writesOfFirst = proxies[0].writes().length
+    await api.merge(cluster, { spec: { replicas: 2 } })
+    await api.until('the second one writes', async () =>
+      otherWrites().some((write) => /POST .*\/pods/.test(write)),
+    )
+    assert.equal(proxies[0].writes().length, writesOfFirst)
+    await second.stop()
+  } finally {
+    await stage.close()
+  }
+})
+
+test('watches that are cut and events that are lost are made up for', async () => {
+  const stage = await Stage.open('cut')
+  try {
+    const proxy = await newProxy()
+    const operator = await stage.operator(proxy)
+    const cluster = await stage.create({ replicas: 2 })
+    await stage.untilReady(2)
+    // No watch comes back, and its point in time is forgotten: what happens meanwhile is only found by a new list.
+    let expired = 0
+    proxy.fault = ({ path }) =>
+      path.includes('watch=true') && expired++ < 12 ? { status: 410, reason: 'Expired' } : undefined
+    proxy.cutWatches()
+    const [victim] = await stage.pods()
+    await api.delete(
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name: victim!.metadata.name, namespace: 'cut' } },
+      0,
+    )
+    await api.merge(cluster, { spec: { replicas: 3 } })
+    await stage.untilReady(3)
+    assert.ok(expired > 0)
+    assert.ok((await stage.pods()).every(({ metadata }) => metadata.uid !== victim!.metadata.uid))
+    assert.ok(operator.world.counts().Pod!.lists >= 2)
+  } finally {
+    await stage.close()
+  }
+})
+
+test('a storm of refusals makes no hot loop, and the cluster comes up after it', async () => {
+  const stage = await Stage.open('storm')
+  try {
+    const proxy = await newProxy()
+    await stage.operator(proxy)
+    let refused = 0
+    proxy.fault = ({ isWrite }) => {
+      if (!isWrite) return undefined
+      refused += 1
+      return refused % 2
+        ? { status: 500, reason: 'InternalError' }
+        : { status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }
+    }
+    await stage.create({ replicas: 1 })
+    const seconds = 4
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
+    assert.ok(refused > 2 && refused / seconds < 10, `${refused} refused writes in ${seconds} s`)
+    proxy.fault = () => undefined
+    await stage.untilReady(1)
+  } finally {
+    await stage.close()
+  }
+})
+
+async function readiness(port: number): Promise<{ status: number; text: string }> {
+  const { request } = await import('node:https')
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      `https://127.0.0.1:${port}/readyz`,
+      { rejectUnauthorized: false, agent: false },
+      (response) => {
+        let text = ''
+        response.on('data', (chunk) => (text += chunk))
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      },
+    )
+    outgoing.on('error', reject)
+    outgoing.end()
+  })
+}

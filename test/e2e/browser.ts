@@ -1,0 +1,114 @@
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { shell } from '../cluster/command.ts'
+
+const LAUNCH_ARGUMENTS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+]
+
+/** A Chromium in a network namespace, with a home of its own in which it trusts the test's authority. */
+export async function launchBrowser(directory: string, netns: string, caFile: string): Promise<Browser> {
+  const home = join(directory, netns)
+  const store = join(home, '.pki/nssdb')
+  await mkdir(store, { recursive: true })
+  await shell(`
+    [ -e '${store}/cert9.db' ] || certutil -d 'sql:${store}' -N --empty-password
+    certutil -d 'sql:${store}' -A -t C,, -n test -i '${caFile}'`)
+  const executablePath = join(home, 'chromium')
+  await writeFile(
+    executablePath,
+    `#!/bin/sh\nexport HOME='${home}'\nexec nsenter --net=/run/netns/${netns} chromium "$@"\n`,
+  )
+  await chmod(executablePath, 0o755)
+  return chromium.launch({ executablePath, args: LAUNCH_ARGUMENTS, headless: true })
+}
+
+/** One side of a call in the example application, seen as a person sees it. */
+export interface Caller {
+  page: Page
+  /** Waits until the page says that the call has that state. */
+  state(state: string, timeoutMs: number): Promise<void>
+  figures(): Promise<CallFigures>
+  log(): Promise<string>
+}
+
+export interface CallFigures {
+  state: string
+  connectedAfter: string
+  /** `host`, `srflx`, `prflx` or `relay`. */
+  localType: string
+  relayProtocol: string
+  url: string
+  remoteType: string
+  bytesSent: number
+  bytesReceived: number
+  /** Seconds of the other side's video that have been played. */
+  videoSeconds: number
+}
+
+/** Opens the application at `url` and joins a room. */
+export async function joinRoom(
+  browser: Browser,
+  url: string,
+  room: string,
+  prepare?: (page: Page) => Promise<void>,
+) {
+  const page = await browser.newPage()
+  await prepare?.(page)
+  await page.goto(url)
+  await page.fill('#room', room)
+  await page.click('#join button')
+  return caller(page)
+}
+
+function caller(page: Page): Caller {
+  return {
+    page,
+    async state(state, timeoutMs) {
+      try {
+        await page.waitForSelector(`#state[data-state="${state}"]`, { timeout: timeoutMs, state: 'attached' })
+      } catch {
+        const shown = await page.getAttribute('#state', 'data-state')
+        throw new Error(`the call is "${shown}", not "${state}", after ${timeoutMs} ms:\n${await this.log()}`)
+      }
+    },
+    async figures() {
+      return page.evaluate(READ_FIGURES) as Promise<CallFigures>
+    },
+    async log() {
+      return (await page.locator('#log li').allTextContents()).join('\n')
+    },
+  }
+}
+
+/** Runs in the page. */
+const READ_FIGURES = `(() => {
+  const $ = (id) => document.getElementById(id)
+  return {
+    state: $('state').dataset.state,
+    connectedAfter: $('elapsed').textContent,
+    localType: $('local-candidate').dataset.type ?? '',
+    relayProtocol: $('local-candidate').dataset.relayProtocol ?? '',
+    url: $('local-candidate').dataset.url ?? '',
+    remoteType: $('remote-candidate').dataset.type ?? '',
+    bytesSent: Number($('sent').dataset.bytes ?? 0),
+    bytesReceived: Number($('received').dataset.bytes ?? 0),
+    videoSeconds: $('remote').currentTime,
+  }
+})()`
+
+/** Types a chat message on one side and waits until it is read on the other: the data channel works. */
+export async function chat(from: Caller, to: Caller, text: string): Promise<void> {
+  await from.page.fill('#text', text)
+  await from.page.click('#send')
+  await to.page.locator('#messages .theirs', { hasText: text }).waitFor({ timeout: 5_000 })
+}
