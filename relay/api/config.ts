@@ -8,27 +8,37 @@ import { z } from 'zod'
 const port = z.int().min(1).max(65535)
 /** 0: the system chooses one; the relay's `ready` log line names it. */
 const listenPort = z.int().min(0).max(65535)
+const portRange = z.strictObject({
+  min: port.describe('First port.'),
+  max: port.describe('Last port.'),
+})
 const ip = z.union([z.ipv4(), z.ipv6()], 'must be a literal IP address')
 const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be an IP address or a CIDR block')
 const secret = z.string().min(1, 'must not be empty')
 
 const listener = z.strictObject({
-  protocol: z.enum(['udp', 'tcp', 'tls']),
-  /** Literal address to bind; absent: every address of `relay.addresses`. */
-  address: ip.optional(),
-  port: listenPort,
+  protocol: z
+    .enum(['udp', 'tcp', 'tls'])
+    .describe('What clients speak; tls tells plain TCP apart by the first byte.'),
+  address: ip.optional().describe('Literal address to bind. Absent: every address of relay.addresses.'),
+  port: listenPort.describe('Port to listen on; 0 lets the system choose one, which the log then names.'),
 })
 
 /** A public address of this relay. */
 export const relayAddress = z.strictObject({
-  /** Literal local address; absent: `advertise` where this host has it, else the unspecified address of its family. */
-  bind: ip.optional(),
-  /** Literal address that clients and peers see. */
-  advertise: ip,
+  bind: ip
+    .optional()
+    .describe(
+      'Literal local address. Absent: advertise where this host has it, else any address of its family.',
+    ),
+  advertise: ip.describe('Literal address that clients and peers see.'),
 })
 
 /** One shared secret; `id` is what logs and reports may show. */
-export const sharedKey = z.strictObject({ id: z.string().min(1).max(64), secret })
+export const sharedKey = z.strictObject({
+  id: z.string().min(1).max(64).describe('What logs and reports may show.'),
+  secret: secret.describe('The secret itself.'),
+})
 
 /** The content of `credentials.keysFile`: what the operator puts into the key ring's Secret. */
 export const keyRingFile = z.strictObject({
@@ -37,88 +47,225 @@ export const keyRingFile = z.strictObject({
 })
 
 export const limits = z.strictObject({
-  allocations: z.int().min(1).max(65536).default(4000),
-  /** A browser makes one allocation per URL and network interface: up to six a connection. */
-  allocationsPerUser: z.int().min(1).max(65536).default(60),
-  permissionsPerAllocation: z.int().min(1).max(1024).default(200),
-  channelsPerAllocation: z.int().min(1).max(1024).default(200),
-  allocationLifetimeSeconds: z.int().min(5).max(3600).default(600),
-  allocationLifetimeMaxSeconds: z.int().min(5).max(86400).default(3600),
-  /** RFC 8656 §9 fixes five minutes; shorter only for tests. */
-  permissionLifetimeSeconds: z.int().min(2).max(300).default(300),
-  /** RFC 8656 §12 fixes ten minutes; shorter only for tests. */
-  channelLifetimeSeconds: z.int().min(2).max(600).default(600),
-  nonceLifetimeSeconds: z.int().min(10).max(86400).default(3600),
-  /** 0 turns the limit off. */
-  bytesPerSecondPerAllocation: z.int().min(0).default(12_500_000),
-  /** 0 turns the limit off. */
-  packetsPerSecondPerAllocation: z.int().min(0).default(20_000),
-  /** Answers to requests without valid credentials, per second and relay. */
-  unauthenticatedResponsesPerSecond: z.int().min(10).default(5000),
-  streams: z.int().min(1).default(10_000),
-  streamsPerAddress: z.int().min(1).default(500),
-  /** A stream that has sent no whole message by then is closed. */
-  streamFirstMessageSeconds: z.int().min(1).default(10),
-  streamQueueBytes: z.int().min(65_536).default(1_048_576),
+  allocations: z
+    .int()
+    .min(1)
+    .max(65536)
+    .default(4000)
+    .describe('Allocations that this relay carries at most.'),
+  allocationsPerUser: z
+    .int()
+    .min(1)
+    .max(65536)
+    .default(60)
+    .describe(
+      'Allocations of one user. A browser makes one for each URL and network interface, up to six a connection.',
+    ),
+  permissionsPerAllocation: z.int().min(1).max(1024).default(200).describe('Permissions of one allocation.'),
+  channelsPerAllocation: z.int().min(1).max(1024).default(200).describe('Channels of one allocation.'),
+  allocationLifetimeSeconds: z
+    .int()
+    .min(5)
+    .max(3600)
+    .default(600)
+    .describe('Lifetime of an allocation whose client asks for none.'),
+  allocationLifetimeMaxSeconds: z
+    .int()
+    .min(5)
+    .max(86400)
+    .default(3600)
+    .describe('Longest lifetime that a client can ask for.'),
+  permissionLifetimeSeconds: z
+    .int()
+    .min(2)
+    .max(300)
+    .default(300)
+    .describe('Lifetime of a permission. RFC 8656 §9 fixes five minutes; shorter only for tests.'),
+  channelLifetimeSeconds: z
+    .int()
+    .min(2)
+    .max(600)
+    .default(600)
+    .describe('Lifetime of a channel. RFC 8656 §12 fixes ten minutes; shorter only for tests.'),
+  nonceLifetimeSeconds: z
+    .int()
+    .min(10)
+    .max(86400)
+    .default(3600)
+    .describe('Time after which a nonce is stale.'),
+  bytesPerSecondPerAllocation: z
+    .int()
+    .min(0)
+    .default(12_500_000)
+    .describe('Relayed bytes per second of one allocation, each direction; 0 turns the limit off.'),
+  packetsPerSecondPerAllocation: z
+    .int()
+    .min(0)
+    .default(20_000)
+    .describe('Relayed packets per second of one allocation, each direction; 0 turns the limit off.'),
+  unauthenticatedResponsesPerSecond: z
+    .int()
+    .min(10)
+    .default(5000)
+    .describe('Answers of the whole relay to requests without valid credentials, per second.'),
+  streams: z.int().min(1).default(10_000).describe('TCP and TLS connections of the whole relay.'),
+  streamsPerAddress: z.int().min(1).default(500).describe('TCP and TLS connections from one address.'),
+  streamFirstMessageSeconds: z
+    .int()
+    .min(1)
+    .default(10)
+    .describe('A connection that has sent no whole message by then is closed.'),
+  streamQueueBytes: z
+    .int()
+    .min(65_536)
+    .default(1_048_576)
+    .describe('Bytes that wait for a slow connection before packets to it are dropped.'),
 })
 
 export const peerPolicy = z.strictObject({
-  /** `public`: any global unicast address; `private`: only `allow`. */
-  mode: z.enum(['public', 'private']).default('public'),
-  /** Addresses or CIDRs; wins over the built-in refusals. */
-  allow: z.array(network).max(256).default([]),
-  /** Addresses or CIDRs; wins over `allow`. */
-  deny: z.array(network).max(256).default([]),
-  /** RFC 6062; must be false in this version. */
-  tcp: z.boolean().default(false),
-  /** May a live allocation of this relay be a peer: two clients that both need the relay do. */
-  hairpin: z.boolean().default(true),
+  mode: z
+    .enum(['public', 'private'])
+    .default('public')
+    .describe(
+      'Whom clients may talk to. public: any global unicast address. private: only what allow names.',
+    ),
+  allow: z
+    .array(network)
+    .max(256)
+    .default([])
+    .describe('Addresses or CIDRs that are allowed although they are refused by default.'),
+  deny: z
+    .array(network)
+    .max(256)
+    .default([])
+    .describe('Addresses or CIDRs that are refused; wins over allow.'),
+  tcp: z
+    .boolean()
+    .default(false)
+    .describe('Relaying to TCP peers (RFC 6062); must be false in this version.'),
+  hairpin: z
+    .boolean()
+    .default(true)
+    .describe(
+      'May a live allocation of this relay be a peer, as two clients that both need the relay are to each other.',
+    ),
+  siblingPorts: portRange
+    .optional()
+    .describe(
+      "Relay ports of other relays that share this relay's addresses; they are peers while hairpin is on.",
+    ),
 })
 
 const relayConfigFields = z.strictObject({
-  realm: z.string().min(1).max(127),
-  /** SOFTWARE attribute; absent: none is sent, which keeps unauthenticated answers small. */
-  software: z.string().max(64).optional(),
-  listeners: z.array(listener).min(1).max(32),
-  relay: z.strictObject({
-    addresses: z.array(relayAddress).max(8).default([]),
-    /** A YAML list in the form of `addresses`, watched: how a changed public address arrives without a restart. */
-    addressesFile: z.string().optional(),
-    ports: z.strictObject({ min: port, max: port }).default({ min: 49152, max: 65535 }),
-  }),
-  tls: z.strictObject({ certFile: z.string(), keyFile: z.string() }).optional(),
+  realm: z.string().min(1).max(127).describe('Realm of the credentials.'),
+  software: z
+    .string()
+    .max(64)
+    .optional()
+    .describe('SOFTWARE attribute. Absent: none is sent, which keeps unauthenticated answers small.'),
+  listeners: z.array(listener).min(1).max(32).describe('What clients connect to.'),
+  relay: z
+    .strictObject({
+      addresses: z.array(relayAddress).max(8).default([]).describe('Public addresses of this relay.'),
+      addressesFile: z
+        .string()
+        .optional()
+        .describe(
+          'A YAML list in the form of addresses, watched: how a changed public address arrives without a restart.',
+        ),
+      ports: portRange.default({ min: 49152, max: 65535 }).describe('UDP ports that allocations are given.'),
+    })
+    .describe('The side of the peers.'),
+  tls: z
+    .strictObject({
+      certFile: z.string().describe('Certificate and its chain.'),
+      keyFile: z.string().describe('Private key of the certificate.'),
+    })
+    .optional()
+    .describe('Certificate and key of the TLS listeners, PEM, watched.'),
   credentials: z
     .strictObject({
-      keys: z.array(sharedKey).max(16).default([]),
+      keys: z
+        .array(sharedKey)
+        .max(16)
+        .default([])
+        .describe('Shared secrets of TURN REST credentials: every one verifies, the first one signs.'),
       users: z
-        .array(z.strictObject({ username: z.string().min(1).max(508), password: secret }))
+        .array(
+          z.strictObject({
+            username: z.string().min(1).max(508).describe('Name that clients give.'),
+            password: secret.describe('Password of that name.'),
+          }),
+        )
         .max(10_000)
-        .default([]),
-      /** A file of `keyRingFile`, watched; its keys come after `keys`. */
-      keysFile: z.string().optional(),
+        .default([])
+        .describe('Long-term users with a fixed password.'),
+      keysFile: z
+        .string()
+        .optional()
+        .describe('A file with keys and nonceKeys, watched; its keys come after keys.'),
     })
-    .default({ keys: [], users: [] }),
-  /** Absent and no `keysFile`: one is made at start, valid on this process only. */
-  nonceKeys: z.array(sharedKey).max(16).default([]),
-  peers: peerPolicy.prefault({}),
-  limits: limits.prefault({}),
-  control: z.strictObject({ address: ip, port: listenPort }).default({ address: '127.0.0.1', port: 9641 }),
-  /** Absent: stand-alone. */
+    .default({ keys: [], users: [] })
+    .describe('Who may use the relay.'),
+  nonceKeys: z
+    .array(sharedKey)
+    .max(16)
+    .default([])
+    .describe(
+      'Secrets that nonces are made with, the same on every relay of a fleet. Absent here and in keysFile: one is made at start, valid on this process only.',
+    ),
+  peers: peerPolicy.prefault({}).describe('Addresses that clients may reach.'),
+  limits: limits.prefault({}).describe('Limits of this relay.'),
+  control: z
+    .strictObject({
+      address: ip.describe('Literal address; keep it private.'),
+      port: listenPort.describe('Port; 0 lets the system choose one.'),
+    })
+    .default({ address: '127.0.0.1', port: 9641 })
+    .describe('Where /metrics, /livez, /readyz and /load are served.'),
   operator: z
     .strictObject({
-      url: z.string(),
-      tokenFile: z.string().optional(),
-      caFile: z.string().optional(),
-      /** Name that the operator's certificate carries, where `url` names an IP address. */
-      serverName: z.string().optional(),
-      intervalSeconds: z.number().min(0.2).max(60).default(2),
+      url: z.string().describe('Address of the operator.'),
+      tokenFile: z.string().optional().describe('Token that authenticates the reports, read anew for each.'),
+      caFile: z.string().optional().describe('Certificate authority of the operator, PEM.'),
+      serverName: z
+        .string()
+        .optional()
+        .describe("Name that the operator's certificate carries, where url names an IP address."),
+      intervalSeconds: z
+        .number()
+        .min(0.2)
+        .max(60)
+        .default(2)
+        .describe('Time between two reports, until the operator says otherwise.'),
     })
-    .optional(),
-  /** What this relay calls itself in reports; absent in files, filled from the environment by the operator's pods. */
-  identity: z.strictObject({ uid: z.string(), name: z.string(), cluster: z.string() }).optional(),
-  drain: z.strictObject({ maxDurationSeconds: z.int().min(0).default(14_400) }).prefault({}),
-  workers: z.int().min(1).max(256).optional(),
-  datapath: z.enum(['auto', 'portable', 'batched', 'kernel']).default('auto'),
+    .optional()
+    .describe('The operator that this relay reports to. Absent: none, it stands alone.'),
+  identity: z
+    .strictObject({
+      uid: z.string().describe('Uid of the pod or process.'),
+      name: z.string().describe('Name of the relay.'),
+      cluster: z.string().describe('namespace/name of the TurnCluster.'),
+    })
+    .optional()
+    .describe(
+      'What this relay calls itself in reports; absent in files, taken from the environment in pods of the operator.',
+    ),
+  drain: z
+    .strictObject({
+      maxDurationSeconds: z
+        .int()
+        .min(0)
+        .default(14_400)
+        .describe('After this time it ends with what it still carries.'),
+    })
+    .prefault({})
+    .describe('How long a relay that has been told to end waits for its allocations.'),
+  workers: z.int().min(1).max(256).optional().describe('Event loops. Absent: one for each core.'),
+  datapath: z
+    .enum(['auto', 'portable', 'batched', 'kernel'])
+    .default('auto')
+    .describe('How packets are moved; auto takes the fastest way that the host allows.'),
 })
 
 /** The whole file; the refinement holds what no single field shows. */

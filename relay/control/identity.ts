@@ -17,8 +17,8 @@ export function identityOf(
 ): RelayStatus['identity'] {
   const { identity } = config
   return {
-    name: flags.name ?? environment['TURNFLEET_RELAY_NAME'] ?? identity?.name ?? hostname(),
-    uid: flags.uid ?? environment['TURNFLEET_RELAY_UID'] ?? identity?.uid ?? randomUUID(),
-    cluster: flags.cluster ?? environment['TURNFLEET_CLUSTER'] ?? identity?.cluster ?? 'standalone/relay',
+    name: flags.name ?? environment.TURNFLEET_RELAY_NAME ?? identity?.name ?? hostname(),
+    uid: flags.uid ?? environment.TURNFLEET_RELAY_UID ?? identity?.uid ?? randomUUID(),
+    cluster: flags.cluster ?? environment.TURNFLEET_CLUSTER ?? identity?.cluster ?? 'standalone/relay',
   }
 }

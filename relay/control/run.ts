@@ -135,7 +135,7 @@ class RelayProcess {
 
 /** What the operator's pods set, since two relays on one node need two control ports. */
 function controlPort(environment: NodeJS.ProcessEnv): { port?: number } {
-  const text = environment['TURNFLEET_CONTROL_PORT']
+  const text = environment.TURNFLEET_CONTROL_PORT
   if (text === undefined) return {}
   const port = Number(text)
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return { port }

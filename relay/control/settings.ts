@@ -85,15 +85,25 @@ export class SettingsFiles {
 
   #merged(config: RelayConfig): Settings {
     const ring = this.#keyRing ?? { keys: [], nonceKeys: [] }
-    const { credentials, nonceKeys } = config
+    const { credentials, nonceKeys, operator } = config
     return {
       config: {
         ...config,
         credentials: { ...credentials, keys: [...credentials.keys, ...ring.keys] },
         nonceKeys: [...nonceKeys, ...ring.nonceKeys],
+        ...(operator && { operator: this.#withPaths(operator) }),
       },
       addresses: this.#addresses ?? config.relay.addresses,
       certificate: this.#certificate,
+    }
+  }
+
+  #withPaths(operator: NonNullable<RelayConfig['operator']>): NonNullable<RelayConfig['operator']> {
+    const { tokenFile, caFile } = operator
+    return {
+      ...operator,
+      ...(tokenFile && { tokenFile: this.#resolve(tokenFile) }),
+      ...(caFile && { caFile: this.#resolve(caFile) }),
     }
   }
 
