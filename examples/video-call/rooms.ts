@@ -57,7 +57,7 @@ export class Rooms {
   async #handle(member: Member, message: Record<string, unknown>): Promise<void> {
     if (message.type === 'join') await this.#join(member, message.room)
     else if (message.type === 'signal') this.#others(member, { type: 'signal', signal: message.signal })
-    else if (message.type === 'refresh' && member.room) await this.#sendIce(member, { type: 'ice' })
+    else if (message.type === 'refresh' && member.room) await this.#refresh(member)
   }
 
   async #join(member: Member, name: unknown): Promise<void> {
@@ -74,17 +74,27 @@ export class Rooms {
     this.#rooms.set(name, members)
     member.room = name
     if (members.length < MEMBERS_MAX) return send(member, { type: 'waiting' })
-    // Only now: credentials live for a limited time, and the first one may have waited for long.
-    await Promise.all(members.map((each, i) => this.#sendIce(each, { type: 'start', polite: i > 0 })))
+    await this.#start(members)
   }
 
-  async #sendIce(member: Member, head: { type: 'start'; polite: boolean } | { type: 'ice' }): Promise<void> {
+  /** Only now: credentials live for a limited time, and the first one may have waited for long. */
+  async #start(members: Member[]): Promise<void> {
     try {
-      const { iceServers, ttl } = await this.#iceServers(member.user)
-      send(member, { ...head, iceServers, ttl })
+      const answers = await Promise.all(members.map(({ user }) => this.#iceServers(user)))
+      // Both are told before either signals.
+      members.forEach((member, i) => {
+        send(member, { type: 'start', polite: i > 0, ...answers[i]! })
+      })
     } catch (error) {
-      console.error('no ICE servers:', error instanceof Error ? error.message : error)
-      refuse(member, 'No relays are to be had at the moment: try again later.')
+      for (const member of members) noRelays(member, error)
+    }
+  }
+
+  async #refresh(member: Member): Promise<void> {
+    try {
+      send(member, { type: 'ice', ...(await this.#iceServers(member.user)) })
+    } catch (error) {
+      noRelays(member, error)
     }
   }
 
@@ -122,6 +132,11 @@ function spendToken(member: Member): boolean {
 
 function send(member: Member, message: ServerMessage): void {
   if (member.socket.readyState === WebSocket.OPEN) member.socket.send(JSON.stringify(message))
+}
+
+function noRelays(member: Member, error: unknown): void {
+  console.error('no ICE servers:', error instanceof Error ? error.message : error)
+  refuse(member, 'No relays are to be had at the moment: try again later.')
 }
 
 function refuse(member: Member, message: string): void {

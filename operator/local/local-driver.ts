@@ -1,7 +1,4 @@
 import { rmSync } from 'node:fs'
-import type { RelayConfigInput } from '../../relay/api/config.ts'
-import { canonicalJson, contentHash } from '../api/hash.ts'
-import { effectiveListeners } from '../api/listeners.ts'
 import type { TurnCluster, TurnClusterStatus } from '../api/turn-cluster.ts'
 import type {
   Action,
@@ -13,18 +10,13 @@ import type {
   RelayLoad,
 } from '../controller/contract.ts'
 import { parseRelayName } from '../specs/names.ts'
-import { relayConfigFor } from '../specs/relay-config.ts'
 import { relayRevision } from '../specs/revision.ts'
 import { ClusterSecrets } from './cluster-secrets.ts'
+import { type ClusterFiles, localConfigHash, localRelayConfig } from './local-config.ts'
 import { LocalRelay } from './local-relay.ts'
-import {
-  chooseListenerPorts,
-  chooseRelayPorts,
-  freeLoopbackPort,
-  probePort,
-  type RelayPorts,
-  slicesFor,
-} from './port-plan.ts'
+import { MachinePorts } from './machine-ports.ts'
+import { freeLoopbackPort } from './port-plan.ts'
+import { RestartBackoff } from './restart-backoff.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface LocalDriverOptions {
@@ -38,15 +30,11 @@ export interface LocalDriverOptions {
   version: string
   nowMs: () => number
   onChange: (key: ClusterKey) => void
+  /** Another program in place of the relay's, for tests. */
+  relayMain?: string
   /** A sentence for the person at the terminal. */
   say: (message: string) => void
 }
-
-/** A process that lived shorter than this ended too soon, and its successor waits. */
-const SOON_MS = 10_000
-const RESTART_DELAY_FIRST_MS = 1000
-const RESTART_DELAY_MAX_MS = 60_000
-const REPORT_INTERVAL_SECONDS = 1
 
 interface LocalCluster {
   cluster: TurnCluster
@@ -60,12 +48,17 @@ export class LocalDriver implements Driver {
   readonly #secrets: ClusterSecrets
   readonly #clusters = new Map<ClusterKey, LocalCluster>()
   readonly #relays = new Map<string, LocalRelay>()
-  /** By cluster and ordinal: how many processes in a row ended too soon. */
-  readonly #failures = new Map<string, { count: number; ending: string }>()
+  readonly #backoff = new RestartBackoff()
+  readonly #ports: MachinePorts
 
   constructor(options: LocalDriverOptions) {
     this.#options = options
     this.#secrets = new ClusterSecrets(options.state)
+    this.#ports = new MachinePorts({
+      inUse: () => [...this.#relays.values()].map(({ ports }) => ports),
+      relaysWanted: () => this.#relaysWanted(),
+      say: options.say,
+    })
   }
 
   keys(): ClusterKey[] {
@@ -76,7 +69,7 @@ export class LocalDriver implements Driver {
   setCluster(cluster: TurnCluster): void {
     const key = keyOf(cluster)
     const known = this.#clusters.get(key)
-    if (!known) this.#options.state.removeRelays(cluster.metadata.namespace, this.#uids())
+    if (!known) this.#options.state.removeRelays(cluster.metadata.namespace, new Set(this.#relays.keys()))
     const status = known?.cluster.status ?? {}
     this.#clusters.set(key, { ...known, cluster: { ...cluster, status } })
     this.#options.onChange(key)
@@ -100,7 +93,7 @@ export class LocalDriver implements Driver {
   /** The relay that a report's token was made for. */
   async reviewReportToken(token: string): Promise<{ uid: string; namespace: string } | undefined> {
     for (const relay of this.#relays.values()) {
-      if (relay.token === token) return { uid: relay.uid, namespace: relay.options.key.split('/')[0] ?? '' }
+      if (relay.hasToken(token)) return { uid: relay.uid, namespace: relay.options.key.split('/')[0] ?? '' }
     }
     return undefined
   }
@@ -130,7 +123,7 @@ export class LocalDriver implements Driver {
       loads,
       checks: fleet.checks(key),
       ...(known.configHash === undefined ? {} : { configHash: known.configHash }),
-      desiredConfigHash: this.#configHash(cluster),
+      desiredConfigHash: localConfigHash(cluster, this.#files(cluster)),
     }
   }
 
@@ -191,62 +184,29 @@ export class LocalDriver implements Driver {
     cluster: TurnCluster,
     { name, ordinal }: { name: string; ordinal: number },
   ): Promise<void> {
-    const relays = this.#of(key)
-    if (relays.some((relay) => relay.options.name === name)) return
-    const ports = await this.#choosePorts(cluster)
+    if (this.#of(key).some((relay) => relay.options.name === name)) return
+    const { state, say, nowMs, relayMain } = this.#options
+    const { namespace } = cluster.metadata
+    const ports = await this.#ports.choose(cluster, name)
     const relay = new LocalRelay({
       key,
       name,
       ordinal,
       revision: parseRelayName(cluster.metadata.name, name)?.revision ?? '',
-      directory: (uid) => this.#options.state.relay(cluster.metadata.namespace, uid),
-      logFile: this.#options.state.relayLog(cluster.metadata.namespace, name),
+      directory: (uid) => state.relay(namespace, uid),
+      logFile: state.relayLog(namespace, name),
+      compileCache: state.compileCache,
+      ...(relayMain === undefined ? {} : { relayMain }),
       ports,
       controlPort: await freeLoopbackPort(),
-      createdAtMs: this.#options.nowMs(),
+      createdAtMs: nowMs(),
       onChange: () => this.#changed(relay),
-      onWarning: (message) => this.#options.say(`relay ${name}: ${message}`),
+      onWarning: (message) => say(`relay ${name}: ${message}`),
     })
     this.#relays.set(relay.uid, relay)
-    await this.#tellShiftedPorts(relay, relays)
-    relay.writeConfig(this.#relayConfig(cluster, relay))
-    const failures = this.#failures.get(slot(relay))
-    relay.start(restartDelayMs(failures?.count ?? 0), failures?.ending ?? '')
-  }
-
-  /** Ports that differ because of somebody else than our own relays. */
-  async #tellShiftedPorts(
-    { options: { name, ports } }: LocalRelay,
-    others: readonly LocalRelay[],
-  ): Promise<void> {
-    const ours = new Set(others.flatMap((relay) => [...relay.ports.listeners.values()]))
-    for (const [wanted, chosen] of ports.listeners) {
-      if (wanted === chosen || ours.has(wanted)) continue
-      const why =
-        (await probePort(wanted)) === 'forbidden'
-          ? `this user may not open port ${wanted} (sysctl net.ipv4.ip_unprivileged_port_start=${wanted} lets it)`
-          : `another program has port ${wanted}`
-      this.#options.say(`${why}: ${name} listens on ${chosen} instead`)
-    }
-  }
-
-  async #choosePorts(cluster: TurnCluster): Promise<RelayPorts> {
-    const live = [...this.#relays.values()]
-    const taken = new Set(live.flatMap(({ ports }) => [...ports.listeners.values()]))
-    const wanted = effectiveListeners(cluster.spec).map(({ port }) => port)
-    const { network } = cluster.spec
-    const relayPorts = chooseRelayPorts(
-      network.relayPorts,
-      slicesFor(this.#relaysWanted()),
-      live.map(({ ports }) => ports.relay),
-    )
-    if (!relayPorts) {
-      const { min, max } = network.relayPorts
-      throw new Error(
-        `no part of the relay ports ${min}-${max} is left for one more relay: widen network.relayPorts`,
-      )
-    }
-    return { listeners: await chooseListenerPorts(wanted, taken), relay: relayPorts }
+    this.#configure(cluster, relay)
+    const { delayMs, lastEnding } = this.#backoff.next(slot(relay))
+    relay.start(delayMs, lastEnding)
   }
 
   /** A configuration that the relays take over live: new ports only for listeners that are new. */
@@ -254,52 +214,19 @@ export class LocalDriver implements Driver {
     const known = this.#clusters.get(key)
     if (!known) return
     for (const relay of this.#of(key)) {
-      await this.#addListenerPorts(cluster, relay)
-      relay.writeConfig(this.#relayConfig(cluster, relay))
+      relay.options.ports = await this.#ports.follow(cluster, relay.ports)
+      this.#configure(cluster, relay)
     }
-    known.configHash = this.#configHash(cluster)
+    known.configHash = localConfigHash(cluster, this.#files(cluster))
   }
 
-  async #addListenerPorts(cluster: TurnCluster, relay: LocalRelay): Promise<void> {
-    const known = relay.ports.listeners
-    const added = effectiveListeners(cluster.spec)
-      .map(({ port }) => port)
-      .filter((port) => !known.has(port))
-    if (added.length === 0) return
-    const taken = new Set([...this.#relays.values()].flatMap(({ ports }) => [...ports.listeners.values()]))
-    const chosen = await chooseListenerPorts(added, taken)
-    relay.options.ports = { ...relay.ports, listeners: new Map([...known, ...chosen]) }
+  #configure(cluster: TurnCluster, relay: LocalRelay): void {
+    relay.writeConfig(localRelayConfig(cluster, relay, this.#files(cluster), this.#options.operatorUrl()))
   }
 
-  #relayConfig(cluster: TurnCluster, relay: LocalRelay): RelayConfigInput {
-    const { operatorUrl } = this.#options
+  #files(cluster: TurnCluster): ClusterFiles {
     const tls = this.#secrets.tlsPaths(cluster)
-    const { listeners, relay: relayPorts } = relay.ports
-    const config = relayConfigFor(cluster, {
-      addressesFile: relay.file('addresses.yaml'),
-      keysFile: this.#secrets.keyRingPath(cluster),
-      ...(tls ? { tls } : {}),
-      operator: {
-        url: operatorUrl(),
-        tokenFile: relay.file('token'),
-        intervalSeconds: REPORT_INTERVAL_SECONDS,
-      },
-      control: { address: '127.0.0.1', port: relay.options.controlPort },
-      listeners: effectiveListeners(cluster.spec).map(({ protocol, port }) => ({
-        protocol,
-        port: listeners.get(port) ?? port,
-      })),
-      relayPorts,
-      identity: { uid: relay.uid, name: relay.options.name, cluster: relay.options.key },
-    })
-    const allocations = Math.min(cluster.spec.limits.allocationsPerRelay, relayPorts.max - relayPorts.min + 1)
-    return { ...config, limits: { ...config.limits, allocations } }
-  }
-
-  #configHash(cluster: TurnCluster): string {
-    const tls = this.#secrets.tlsPaths(cluster)
-    const keysFile = this.#secrets.keyRingPath(cluster)
-    return contentHash(canonicalJson(relayConfigFor(cluster, { keysFile, ...(tls ? { tls } : {}) })))
+    return { keysFile: this.#secrets.keyRingPath(cluster), ...(tls ? { tls } : {}) }
   }
 
   #revision(cluster: TurnCluster): string {
@@ -319,18 +246,14 @@ export class LocalDriver implements Driver {
   /** A process that ended leaves its place at once; how soon the next one starts is decided there. */
   #changed(relay: LocalRelay): void {
     if (relay.ended) {
-      this.#countFailure(relay)
       this.#forget(relay)
-      if (!relay.terminating) this.#options.say(`relay ${relay.options.name} ${relay.ending}`)
+      if (relay.terminating) this.#backoff.ended(slot(relay))
+      else {
+        this.#backoff.crashed(slot(relay), relay.livedMs, relay.ending)
+        this.#options.say(`relay ${relay.options.name} ${relay.ending}`)
+      }
     }
     this.#options.onChange(relay.options.key)
-  }
-
-  #countFailure(relay: LocalRelay): void {
-    const livedMs = performance.now() - (relay.startedAtMs ?? performance.now())
-    const failures = this.#failures.get(slot(relay))
-    if (relay.terminating || livedMs >= SOON_MS) this.#failures.delete(slot(relay))
-    else this.#failures.set(slot(relay), { count: (failures?.count ?? 0) + 1, ending: relay.ending })
   }
 
   #forget(relay: LocalRelay): void {
@@ -344,10 +267,6 @@ export class LocalDriver implements Driver {
 
   #of(key: ClusterKey): LocalRelay[] {
     return [...this.#relays.values()].filter((relay) => relay.options.key === key)
-  }
-
-  #uids(): Set<string> {
-    return new Set(this.#relays.keys())
   }
 
   #relaysWanted(): number {
@@ -368,10 +287,4 @@ function slot(relay: LocalRelay): string {
 
 function isServing(load: RelayLoad | undefined): boolean {
   return load?.report.state === 'serving'
-}
-
-/** The first that ends soon is replaced at once, the next ones later and later. */
-function restartDelayMs(failures: number): number {
-  if (failures <= 1) return 0
-  return Math.min(RESTART_DELAY_MAX_MS, RESTART_DELAY_FIRST_MS * 2 ** (failures - 2))
 }

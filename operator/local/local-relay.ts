@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { join } from 'node:path'
 import type { RelayAddress, RelayConfigInput } from '../../relay/api/config.ts'
 import type { ClusterKey, ObservedRelay } from '../controller/contract.ts'
@@ -14,6 +14,8 @@ export interface LocalRelayOptions {
   /** Directory of this relay's files. */
   directory: (uid: string) => string
   logFile: string
+  compileCache: string
+  relayMain?: string
   ports: RelayPorts
   controlPort: number
   createdAtMs: number
@@ -28,7 +30,7 @@ const GOODBYE_MS = 3000
 /** What a pod is to Kubernetes: one relay process with its files, from its creation until it was deleted. */
 export class LocalRelay {
   readonly uid = randomUUID()
-  readonly token = randomBytes(32).toString('base64url')
+  readonly #token = Buffer.from(randomBytes(32).toString('base64url'))
   readonly options: LocalRelayOptions
   readonly directory: string
   addresses: RelayAddress[] = []
@@ -40,17 +42,28 @@ export class LocalRelay {
   #exit: RelayExit | undefined
   #startTimer: NodeJS.Timeout | undefined
   #killTimer: NodeJS.Timeout | undefined
-  startedAtMs: number | undefined
+  #startedAtMs: number | undefined
 
   constructor(options: LocalRelayOptions) {
     this.options = options
     this.directory = options.directory(this.uid)
-    writeAtomically(this.file('token'), this.token)
+    writeAtomically(this.file('token'), this.#token.toString())
     this.publish([])
   }
 
   get ports(): RelayPorts {
     return this.options.ports
+  }
+
+  /** Whether `presented` is the token that this relay reports with. */
+  hasToken(presented: string): boolean {
+    const bytes = Buffer.from(presented)
+    return bytes.length === this.#token.length && timingSafeEqual(bytes, this.#token)
+  }
+
+  /** How long its process has run. */
+  get livedMs(): number {
+    return this.#startedAtMs === undefined ? 0 : performance.now() - this.#startedAtMs
   }
 
   get ended(): boolean {
@@ -139,12 +152,14 @@ export class LocalRelay {
 
   #spawn(): void {
     this.#waiting = undefined
-    this.startedAtMs = performance.now()
+    this.#startedAtMs = performance.now()
     this.#process = new RelayProcess({
       directory: this.directory,
       configFile: this.file('relay.yaml'),
       logFile: this.options.logFile,
+      compileCache: this.options.compileCache,
       onWarning: this.options.onWarning,
+      ...(this.options.relayMain === undefined ? {} : { relayMain: this.options.relayMain }),
     })
     void this.#process.exited.then((exit) => this.#end(exit))
     this.options.onChange()

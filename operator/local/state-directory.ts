@@ -17,7 +17,8 @@ import { join, resolve } from 'node:path'
  * Where standalone mode keeps what must outlive it:
  * `<namespace>/secrets/<name>/…` key rings and certificates, as Secrets would hold them;
  * `<namespace>/relays/<uid>/…` configuration and token of each running relay;
- * `<namespace>/logs/<name>.log` what relays said.
+ * `<namespace>/logs/<name>.log` what relays said;
+ * `compile-cache` what Node keeps to start relays faster.
  */
 export class StateDirectory {
   readonly path: string
@@ -29,6 +30,10 @@ export class StateDirectory {
     mkdirSync(this.path, { recursive: true, mode: 0o700 })
     this.#lock = join(this.path, 'standalone.pid')
     this.#acquire()
+  }
+
+  get compileCache(): string {
+    return join(this.path, 'compile-cache')
   }
 
   secret(namespace: string, name: string, entry: string): string {

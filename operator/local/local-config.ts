@@ -1,0 +1,43 @@
+import type { RelayConfigInput } from '../../relay/api/config.ts'
+import { canonicalJson, contentHash } from '../api/hash.ts'
+import { effectiveListeners } from '../api/listeners.ts'
+import type { TurnCluster } from '../api/turn-cluster.ts'
+import { relayConfigFor } from '../specs/relay-config.ts'
+import type { LocalRelay } from './local-relay.ts'
+
+/** Files that the relays of a cluster share. */
+export interface ClusterFiles {
+  keysFile: string
+  tls?: { certFile: string; keyFile: string }
+}
+
+const REPORT_INTERVAL_SECONDS = 1
+
+/** The configuration of one relay of this machine: the cluster's, with ports and files of its own. */
+export function localRelayConfig(
+  cluster: TurnCluster,
+  relay: LocalRelay,
+  files: ClusterFiles,
+  operatorUrl: string,
+): RelayConfigInput {
+  const { listeners, relay: relayPorts } = relay.ports
+  const config = relayConfigFor(cluster, {
+    ...files,
+    addressesFile: relay.file('addresses.yaml'),
+    operator: { url: operatorUrl, tokenFile: relay.file('token'), intervalSeconds: REPORT_INTERVAL_SECONDS },
+    control: { address: '127.0.0.1', port: relay.options.controlPort },
+    listeners: effectiveListeners(cluster.spec).map(({ protocol, port }) => ({
+      protocol,
+      port: listeners.get(port) ?? port,
+    })),
+    relayPorts,
+    identity: { uid: relay.uid, name: relay.options.name, cluster: relay.options.key },
+  })
+  const allocations = Math.min(cluster.spec.limits.allocationsPerRelay, relayPorts.max - relayPorts.min + 1)
+  return { ...config, limits: { ...config.limits, allocations } }
+}
+
+/** Changes when the configurations of the relays must be written anew. */
+export function localConfigHash(cluster: TurnCluster, files: ClusterFiles): string {
+  return contentHash(canonicalJson(relayConfigFor(cluster, files)))
+}
