@@ -9,7 +9,7 @@ COPY examples/video-call/package.json examples/video-call/
 RUN npm ci --omit=dev --ignore-scripts --prefer-offline --workspaces=false --no-audit --no-fund
 
 FROM operator-packages AS relay-packages
-RUN npm pkg delete dependencies.@kubernetes/client-node dependencies.fastify workspaces \
+RUN npm pkg delete dependencies.@kubernetes/client-node dependencies.fastify dependencies.@peculiar/x509 dependencies.reflect-metadata workspaces \
  && npm prune --omit=dev --offline
 
 # A process that is not root may bind port 443 only through a file capability, and where the container is not
@@ -28,15 +28,23 @@ COPY --from=privileged-ports /usr/local/bin/node-privileged-ports /usr/local/bin
 COPY --from=relay-packages /app/package.json ./
 COPY --from=relay-packages /app/node_modules node_modules
 COPY relay relay
+# A relay takes half the time to start and 30 MB less when Node finds it compiled. The cache is of one user id.
+RUN mkdir -p node_modules/.cache && chown 65532:65532 node_modules/.cache
 USER 65532:65532
+RUN printf '%s\n' 'realm: build' 'listeners: [{protocol: udp, address: 127.0.0.1, port: 3478}]' \
+      'relay: {addresses: [{advertise: 127.0.0.1}]}' > /tmp/build.yaml \
+ && timeout --preserve-status --signal=TERM 5 node relay/main.ts --config /tmp/build.yaml \
+ && rm /tmp/build.yaml
 ENTRYPOINT ["node", "/app/relay/main.ts"]
 
 FROM ${BASE} AS operator
-ENV NODE_ENV=production
+ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/node_modules/.cache
 WORKDIR /app
 COPY --from=operator-packages /app/package.json ./
 COPY --from=operator-packages /app/node_modules node_modules
 COPY relay relay
 COPY operator operator
+RUN mkdir -p node_modules/.cache && chown 65532:65532 node_modules/.cache
 USER 65532:65532
-ENTRYPOINT ["node", "--max-semi-space-size=2", "/app/operator/main.ts"]
+RUN node operator/main.ts --help > /dev/null
+ENTRYPOINT ["node", "/app/operator/main.ts"]

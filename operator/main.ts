@@ -2,7 +2,6 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { type Logger, pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { REPORT_TOKEN_AUDIENCE } from '../relay/api/load-report.ts'
 import type { TurnClusterStatus } from './api/turn-cluster.ts'
 import type { Fleet } from './controller/contract.ts'
 import { type Reconciler, reconcile } from './controller/reconcile.ts'
@@ -11,10 +10,9 @@ import { createRelayChecker } from './fleet/check-relay.ts'
 import { createFleet, type RelayChecker } from './fleet/registry.ts'
 import { type App, createApp } from './http/app.ts'
 import { createIceIssuer } from './http/ice-issuer.ts'
-import { reviewRelayToken } from './kube/access.ts'
 import { ApiKeySource } from './kube/api-key-source.ts'
-import { KubeClient, KubeError } from './kube/client.ts'
-import { backoffMs, systemClock, waitFor } from './kube/clock.ts'
+import { KubeClient } from './kube/client.ts'
+import { systemClock } from './kube/clock.ts'
 import { type Connection, connect } from './kube/credentials.ts'
 import { KubeDriver } from './kube/driver.ts'
 import { EventRecorder } from './kube/events.ts'
@@ -22,6 +20,7 @@ import { kubernetesAccess } from './kube/kubernetes-access.ts'
 import { LeaderElection } from './kube/lease.ts'
 import { KubeMetrics } from './kube/metrics.ts'
 import { type OperatorOptions, parseOptions, USAGE } from './kube/options.ts'
+import { RelayTokens } from './kube/relay-tokens.ts'
 import { ServingEndpoint } from './kube/serving-endpoint.ts'
 import { WorkQueue } from './kube/work-queue.ts'
 import { World } from './kube/world.ts'
@@ -30,9 +29,6 @@ import { World } from './kube/world.ts'
 
 const clock = systemClock
 const random = Math.random
-const START_RETRIES_MAX = 8
-const START_BACKOFF_FIRST_MS = 250
-const START_BACKOFF_MAX_MS = 5000
 
 export interface OperatorParts {
   connection: Connection
@@ -90,6 +86,7 @@ export class Operator {
       reflectors: () => this.world.counts(),
       queue: () => this.#queue.state(),
       leads: () => this.#working,
+      scaling: () => this.#scaling(),
     })
     collectDefaultMetrics({ register: this.#registry, prefix: 'turnfleet_operator_' })
     this.#events = new EventRecorder(this.#client, { instance: hostname(), clock, wallMs: Date.now, onError })
@@ -100,6 +97,7 @@ export class Operator {
       onChange: () => this.#servingChanged(),
       onError,
       clock,
+      random,
     })
     this.#apiKeys = new ApiKeySource(this.#free, {
       ...options,
@@ -113,7 +111,7 @@ export class Operator {
   /** Resolves when it serves HTTPS and works, or waits for the Lease. */
   async start(): Promise<void> {
     const { log } = this.#parts
-    await this.#retry(() => this.#serving.start())
+    await this.#serving.start()
     await this.#apiKeys.start()
     this.#driver = this.#makeDriver()
     this.#app = this.#makeApp()
@@ -148,20 +146,6 @@ export class Operator {
     const address = this.#app?.server.server.address()
     if (!address || typeof address === 'string') throw new Error('not serving yet')
     return address
-  }
-
-  /** The API server may be starting as well; what it refuses for good is thrown. */
-  async #retry(start: () => Promise<void>): Promise<void> {
-    for (let failures = 0; ; failures++) {
-      try {
-        return await start()
-      } catch (error) {
-        const isFinal = error instanceof KubeError && error.status >= 400 && error.status < 429
-        if (isFinal || failures >= START_RETRIES_MAX || this.#stopped) throw error
-        this.#parts.log.warn(`${(error as Error).message}: trying again`)
-        await waitFor(clock, backoffMs(failures, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, random))
-      }
-    }
   }
 
   async #listen({ server }: App): Promise<void> {
@@ -247,10 +231,15 @@ export class Operator {
   }
 
   #makeApp(): App {
+    const relayTokens = new RelayTokens(this.#free, {
+      hasSynced: (namespace) => this.world.hasSynced(namespace),
+      hasRelay: (namespace, uid) => this.world.hasRelay(namespace, uid),
+      wallMs: Date.now,
+    })
     return createApp({
       fleet: this.fleet,
       issue: createIceIssuer(),
-      reviewReportToken: (token) => reviewRelayToken(this.#free, token, REPORT_TOKEN_AUDIENCE),
+      reviewReportToken: (token) => relayTokens.review(token),
       apiKeys: () => this.#apiKeys.keys(),
       kubernetes: kubernetesAccess(this.#free),
       certificate: this.#serving.certificate(),
@@ -263,6 +252,13 @@ export class Operator {
 
   #statusOf(key: string): TurnClusterStatus | undefined {
     return (this.world.clusters.get(key) as { status?: TurnClusterStatus } | undefined)?.status
+  }
+
+  #scaling() {
+    return this.world.clusters.keys().flatMap((cluster) => {
+      const scaling = this.#statusOf(cluster)?.autoscaling
+      return scaling ? [{ cluster, desired: scaling.desired, binding: scaling.binding }] : []
+    })
   }
 
   #notReady(): string[] {

@@ -4,7 +4,7 @@ import { DEFAULT_PORT, parseOptions, type StandaloneOptions, USAGE } from './loc
 import { freeLoopbackPort, freeTcpPort } from './local/port-plan.ts'
 import { StateDirectory } from './local/state-directory.ts'
 
-/** `npm start`: a fleet on this machine. The composition itself is in `local/standalone.ts`. */
+/** `npm start`: a fleet on this machine. The composition is in `local-operator.ts`. */
 
 const PORT_TRIES = 50
 
@@ -19,12 +19,12 @@ async function main(): Promise<void> {
   try {
     // What is imported from here on starts faster the next time, and needs less memory.
     enableCompileCache(state.compileCache)
-    const [{ Standalone }, { parseApiKeys }] = await Promise.all([
-      import('./local/standalone.ts'),
+    const [{ LocalOperator }, { parseApiKeys }] = await Promise.all([
+      import('./local-operator.ts'),
       import('./http/api-keys.ts'),
     ])
     const apiKeys = options.apiKeysFile ? parseApiKeys(await readFile(options.apiKeysFile, 'utf8')) : []
-    await new Standalone(options, state, port, apiKeys).run()
+    await new LocalOperator(options, state, port, apiKeys).run()
   } finally {
     state.release()
   }

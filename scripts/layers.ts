@@ -86,6 +86,7 @@ export const LAYERS: readonly Layer[] = [
   shell('operator/cli', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
   shell('operator/main.ts', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
   shell('operator/standalone.ts', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
+  shell('operator/local-operator.ts', ['operator', 'package.json', ...RELAY_FROM_OPERATOR]),
 ]
 
 /** npm packages and imports that only one room may have. */

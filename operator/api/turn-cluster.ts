@@ -11,9 +11,9 @@ export const PLURAL = 'turnclusters'
 const port = z.int().min(1).max(65535)
 const secretName = z.string().min(1).max(253)
 /** A duration of whole units, such as `90s`, `10m`, `12h`; `rules.ts` says what it must be. */
-export const duration = z.string().min(2).max(16)
+const duration = z.string().min(2).max(16)
 
-export const listener = z.object({
+const listener = z.object({
   name: z
     .string()
     .max(15)
@@ -32,7 +32,7 @@ export const DEFAULT_LISTENERS = [
 /** Added to `DEFAULT_LISTENERS` where `tls` is set. */
 export const DEFAULT_TLS_LISTENER = { name: 'tls', protocol: 'TLS', port: 443 } as const
 
-export const addressSource = z.enum(['NodeAnnotation', 'NodeExternalIP', 'NodeInternalIP'])
+const addressSource = z.enum(['NodeAnnotation', 'NodeExternalIP', 'NodeInternalIP'])
 
 const relayPorts = z.object({
   min: port.default(49152).describe('First port of the range.'),
@@ -260,7 +260,7 @@ export const RELAY_STATES = [
 ] as const
 export type RelayState = (typeof RELAY_STATES)[number]
 
-export interface ObjectMeta {
+interface ObjectMeta {
   name: string
   namespace: string
   uid: string

@@ -15,17 +15,30 @@ export interface Candidate {
  * youngest. `count` of them are looked for, and the zones are weighed anew after each.
  */
 export function pickVictims<T extends Candidate>(candidates: readonly T[], count: number): T[] {
-  const left = [...candidates]
+  const left = new Set(candidates)
+  const zones = countZones(candidates)
   const victims: T[] = []
-  while (victims.length < count && left.length > 0) {
-    const zones = countZones(left)
-    left.sort((a, b) => compare(a, b, zones))
-    victims.push(left.shift()!)
+  while (victims.length < count && left.size > 0) {
+    const victim = first(left, zones)
+    left.delete(victim)
+    zones.set(victim.zone, (zones.get(victim.zone) ?? 1) - 1)
+    victims.push(victim)
   }
   return victims
 }
 
-function countZones(candidates: readonly Candidate[]): ReadonlyMap<string | undefined, number> {
+function first<T extends Candidate>(
+  candidates: Iterable<T>,
+  zones: ReadonlyMap<string | undefined, number>,
+): T {
+  let best: T | undefined
+  for (const candidate of candidates) {
+    if (!best || compare(candidate, best, zones) < 0) best = candidate
+  }
+  return best!
+}
+
+function countZones(candidates: readonly Candidate[]): Map<string | undefined, number> {
   const zones = new Map<string | undefined, number>()
   for (const { zone } of candidates) zones.set(zone, (zones.get(zone) ?? 0) + 1)
   return zones

@@ -13,9 +13,9 @@ export function directivesOf(
   const byUid = new Map(
     done.flatMap((a) => (a.kind === 'drain' || a.kind === 'undrain' ? [[a.uid, a.kind]] : [])),
   )
-  const leastLoaded = [...published.relays].sort(
-    (a, b) => a.allocations - b.allocations || (a.uid < b.uid ? -1 : 1),
-  )
+  const leastLoaded = [...published.relays]
+    .sort((a, b) => a.allocations - b.allocations || (a.uid < b.uid ? -1 : 1))
+    .slice(0, MAX_ALTERNATES + 1)
   const intervalSeconds = reportInterval(relays.length)
   return new Map(
     relays.map(({ relay }) => {
@@ -31,7 +31,8 @@ function alternatesFor(relays: readonly PublishedRelay[], uid: string, cluster: 
   return relays
     .filter((relay) => relay.uid !== uid)
     .flatMap((relay) => {
-      const [listener] = relay.listeners ?? cluster.listeners
+      const listeners = relay.listeners ?? cluster.listeners
+      const listener = listeners.find(({ protocol }) => protocol === 'UDP') ?? listeners[0]
       return relay.addresses.map((address) => ({ address, port: listener?.port ?? 3478 }))
     })
     .slice(0, MAX_ALTERNATES)

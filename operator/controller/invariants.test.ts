@@ -120,7 +120,12 @@ test('a fleet at rest is written to never', async () => {
   for (let i = 0; i < 10; i++) fleet.arrive(i)
   await fleet.run(30)
   const writes = fleet.statusWrites.length
-  await fleet.run(600)
+  let second = 0
+  await fleet.run(600, () => {
+    // A check allocates for a moment, and the relay reports it.
+    const [checked] = [...fleet.relays.values()]
+    if (second++ % 60 < 2) checked!.allocations += second % 60 === 1 ? 1 : -1
+  })
   assert.equal(fleet.statusWrites.length, writes)
 })
 

@@ -1,7 +1,7 @@
 /** Every time and number that the decisions turn on. */
 
 /** A published relay that has been silent for this long is unpublished (longer where it reports less often). */
-export const SILENCE_SECONDS = 4
+const SILENCE_SECONDS = 4
 /** A relay that has been silent for this long is Lost. */
 export const LOST_SECONDS = 15
 /** After the operator's start, relays that its own status calls Ready stay so until they had time to report. */
@@ -17,8 +17,8 @@ export const CREATE_STEP = 4
 /** A relay that is not Ready after this time makes the cluster Degraded. */
 export const SLOW_START_SECONDS = 300
 /** Time between two reports of a relay, for fleets of up to 100 relays; more relays report less often. */
-export const REPORT_SECONDS = 1
-export const RELAYS_PER_REPORT_SECOND = 100
+const REPORT_SECONDS = 1
+const RELAYS_PER_REPORT_SECOND = 100
 /** Alternates that a draining relay is told. */
 export const MAX_ALTERNATES = 8
 /** Public addresses of one relay. */

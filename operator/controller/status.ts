@@ -16,10 +16,8 @@ export function statusOf(input: StatusInput, published: PublishedCluster): TurnC
   const { view, scaling } = input
   const { metadata, status: previous, spec } = view.observed.cluster
   const { relays, nowMs } = view
-  const draining = relays.filter(
-    ({ relay, state }) => state === 'Draining' || state === 'Drained' || relay.drain,
-  )
-  const active = relays.filter((assessed) => !draining.includes(assessed))
+  const draining = relays.filter(isDraining)
+  const active = relays.filter((assessed) => !isDraining(assessed))
   const ready = relays.filter(({ state }) => state === 'Ready')
   const allocations = {
     active: sumAllocations(active),
@@ -102,6 +100,10 @@ function relayStatus({ relay, state, reason, allocations }: AssessedRelay): Rela
 function uris(published: PublishedCluster): string[] {
   const relays = [...published.relays].sort((a, b) => (a.name < b.name ? -1 : 1))
   return relays.flatMap((relay) => relayUrls(relay, published)).slice(0, MAX_STATUS_URIS)
+}
+
+function isDraining({ relay, state }: AssessedRelay): boolean {
+  return state === 'Draining' || state === 'Drained' || relay.drain !== undefined
 }
 
 function sumAllocations(relays: readonly AssessedRelay[]): number {

@@ -4,7 +4,7 @@ import { type ClusterMemory, initialMemory, rememberChecks } from './memory.ts'
 import { type AssessedRelay, isFresh, neverRan, relayState } from './relay-state.ts'
 
 /** Why relays stay published that would not: when it hits all of them at once, the fault is likely ours. */
-export type Doubt = 'AllSilent' | 'AllChecksFailed'
+type Doubt = 'AllSilent' | 'AllChecksFailed'
 
 /** One moment of a cluster, judged: what every rule, the status and the publication are made from. */
 export interface ClusterView {

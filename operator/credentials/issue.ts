@@ -5,7 +5,7 @@ import { chooseRelays, type RelayChoice } from './choose-relays.ts'
 import { relayUrls } from './ice-urls.ts'
 
 /** What a page hands to `RTCPeerConnection`. */
-export interface IceServer {
+interface IceServer {
   urls: string[]
   username: string
   credential: string
@@ -31,7 +31,7 @@ export type Issued =
   | { state: 'no-relay' }
 
 /** The longest name that a credential carries; USERNAME has room for 508 bytes (RFC 8489 §14.3). */
-export const MAX_USER_LENGTH = 256
+const MAX_USER_LENGTH = 256
 const LEAST_TTL_SECONDS = 60
 
 /** A credential and the relays to use it with, as the draft on TURN REST and `RTCPeerConnection` want them. */

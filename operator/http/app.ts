@@ -46,7 +46,7 @@ export interface AppOptions {
 }
 
 /** PEM texts. */
-export interface Certificate {
+interface Certificate {
   cert: string
   key: string
 }

@@ -130,7 +130,7 @@ export function bearerToken(request: FastifyRequest): string | undefined {
  * loopback (else a foreign name was made to point here: DNS rebinding), no proxy forwarded the request for
  * somebody else, and no page of another site sent it.
  */
-export function isLoopback(request: FastifyRequest): boolean {
+function isLoopback(request: FastifyRequest): boolean {
   const { headers } = request
   if (!LOOPBACK_ADDRESS.test(request.socket.remoteAddress ?? '')) return false
   if (!LOOPBACK_HOST.test(headers.host ?? '')) return false

@@ -3,7 +3,7 @@ import type { RelayState, TurnClusterStatus } from '../api/turn-cluster.ts'
 import type { ClusterKey, Fleet, RelayCheck, RelayLoad } from '../controller/contract.ts'
 
 /** One relay as the console and the plugin show it. */
-export interface RelayView {
+interface RelayView {
   name: string
   uid: string
   state: RelayState

@@ -8,7 +8,7 @@ import { Quota } from './quota.ts'
 import { parseWith } from './validation.ts'
 
 /** Whom a relay's token speaks for. */
-export interface ReportingRelay {
+interface ReportingRelay {
   /** Pod uid that the token is bound to; in standalone mode the uid of the process it was made for. */
   uid: string
   /** The namespace of that pod: a relay cannot report for a cluster of another one. */

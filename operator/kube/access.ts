@@ -1,5 +1,7 @@
 import type { KubeClient } from './client.ts'
 
+type AskingClient = Pick<KubeClient, 'request'>
+
 /** Who the API server says a token speaks for. */
 export interface ReviewedToken {
   username: string
@@ -23,7 +25,7 @@ const ACCOUNT_NAME = /^system:serviceaccount:([^:]+):[^:]+$/
 
 /** TokenReview; undefined where the token is not valid for `audience` (the API server's own where none is given). */
 export async function reviewToken(
-  client: KubeClient,
+  client: AskingClient,
   token: string,
   audience?: string,
 ): Promise<ReviewedToken | undefined> {
@@ -44,7 +46,7 @@ export async function reviewToken(
 
 /** The pod that a projected service-account token is bound to. */
 export async function reviewRelayToken(
-  client: KubeClient,
+  client: AskingClient,
   token: string,
   audience: string,
 ): Promise<ReviewedRelay | undefined> {
@@ -60,7 +62,7 @@ export type AccessQuestion =
 
 /** SubjectAccessReview: whether that user may do that. */
 export async function mayAccess(
-  client: KubeClient,
+  client: AskingClient,
   user: ReviewedToken,
   question: AccessQuestion,
 ): Promise<boolean> {

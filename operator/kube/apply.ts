@@ -70,11 +70,12 @@ export async function applyOwned<T extends KubeObject>(
   object: T,
   ownerUid: string,
 ): Promise<KubeObject> {
-  const { object: existing, created } = await createOwned(client, object, ownerUid)
-  if (created) return existing
-  const { uid } = existing.metadata
+  const existing = await client.find<KubeObject>(objectPath(object))
+  if (existing && !isOwnedBy(existing, ownerUid)) throw new ForeignObjectError(object)
+  const uid = existing?.metadata.uid
   const fields = { ...object, metadata: { ...object.metadata, ...(uid === undefined ? {} : { uid }) } }
-  return applyFields(client, fields, { fieldManager: FIELD_MANAGER, force: true })
+  // Without force one that somebody has made since is a conflict, and is looked at again.
+  return applyFields(client, fields, { fieldManager: FIELD_MANAGER, force: existing !== undefined })
 }
 
 /** Deletes exactly the object with that uid; true where it had to be deleted, false where it is gone already. */

@@ -27,8 +27,13 @@ export class Collection<T extends KubeObject> {
     for (const reflector of this.#byNamespace.values()) reflector.start()
   }
 
-  async synced(): Promise<void> {
-    await Promise.all([...this.#byNamespace.values()].map((reflector) => reflector.synced))
+  /** Resolves when every list has come once or was refused. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#byNamespace.values()].map((reflector) => reflector.settled))
+  }
+
+  hasSynced(namespace: string): boolean {
+    return this.#of(namespace)?.hasSynced ?? false
   }
 
   async stop(): Promise<void> {

@@ -7,7 +7,7 @@ const ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
 const TOKEN_REREAD_MS = 60_000
 
 /** How a request reaches and convinces the API server. */
-export interface ConnectionOptions {
+interface ConnectionOptions {
   headers: OutgoingHttpHeaders
   tls: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'rejectUnauthorized' | 'servername'>
   /** Only where the kubeconfig names a proxy. */

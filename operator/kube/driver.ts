@@ -72,6 +72,8 @@ export class KubeDriver implements Driver {
   async observe(key: ClusterKey): Promise<ObservedCluster | undefined> {
     const { world, fleet, podInputs, endpoint } = this.#options
     const { namespace } = splitKey(key)
+    if (!world.hasSynced(namespace))
+      throw new Error(`namespace ${namespace} is not known yet: ${world.problems().join('; ')}`)
     const object = world.clusters.get(key)
     if (!object) {
       this.#foreign.forget(key)

@@ -10,6 +10,8 @@ export interface KubeMetricsSources {
   reflectors: () => Record<string, ReflectorCounts>
   queue: () => WorkQueueState
   leads: () => boolean
+  /** What the status of each TurnCluster says of its size. */
+  scaling: () => Iterable<{ cluster: string; desired: number; binding: string }>
 }
 
 /** What Prometheus is told of the operator's work with Kubernetes. */
@@ -36,6 +38,16 @@ export class KubeMetrics {
       name: `${PREFIX}reconcile_failures_total`,
       help: 'Runs of the loop that failed and will be repeated.',
       registers,
+    })
+    new Gauge({
+      name: `${PREFIX}desired_relays`,
+      help: 'Relays that are wanted, by TurnCluster and by what decided it.',
+      labelNames: ['cluster', 'binding'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { cluster, desired, binding } of sources.scaling()) this.set({ cluster, binding }, desired)
+      },
     })
     reflectorGauges(registers, sources.reflectors)
     queueGauges(registers, sources.queue)

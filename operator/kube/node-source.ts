@@ -28,7 +28,6 @@ export class NodeSource {
   readonly #clock: Clock
   readonly #observed = new Map<string, ObservedNode>()
   readonly #got = new Map<string, { node: ObservedNode | undefined; atMs: number }>()
-  readonly #forbidden = Promise.withResolvers<void>()
   #mayWatch = true
 
   constructor(client: KubeClient, options: NodeSourceOptions) {
@@ -45,7 +44,6 @@ export class NodeSource {
         if (!isStatus(error, 401, 403)) return options.onError?.(error)
         if (this.#mayWatch) options.onError?.(new Error(`${error.message}: nodes are got by name instead`))
         this.#mayWatch = false
-        this.#forbidden.resolve()
       },
       clock: options.clock,
       random: options.random,
@@ -55,7 +53,7 @@ export class NodeSource {
   /** Resolves when the nodes are known, or when it is known that they must be asked for by name. */
   async start(): Promise<void> {
     this.reflector.start()
-    await Promise.race([this.reflector.synced, this.#forbidden.promise])
+    await this.reflector.settled
   }
 
   async stop(): Promise<void> {

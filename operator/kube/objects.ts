@@ -1,6 +1,6 @@
 /** Kubernetes objects as the API server's JSON has them: only what this room reads. */
 
-export interface OwnerReference {
+interface OwnerReference {
   apiVersion: string
   kind: string
   name: string
@@ -9,7 +9,7 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean
 }
 
-export interface Metadata {
+interface Metadata {
   name: string
   namespace?: string
   uid?: string

@@ -25,7 +25,7 @@ export interface OperatorOptions {
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
-export const DEFAULT_PORT = 8443
+const DEFAULT_PORT = 8443
 
 /** Entry of the Secret with the API keys: a YAML list of `{id, hash, clusters, origins, perMinute}`. */
 export const API_KEYS_ENTRY = 'api-keys.yaml'

@@ -55,10 +55,14 @@ export class Reflector<T extends KubeObject> {
   readonly counts: ReflectorCounts = { lists: 0, watches: 0, events: 0, missed: 0, errors: 0 }
   /** Resolves after the first complete list. */
   readonly synced: Promise<void>
+  /** Resolves with that, or when the API server has refused the first list: it may be long until it is allowed. */
+  readonly settled: Promise<void>
   readonly #client: KubeClient
   readonly #options: ReflectorOptions<T>
   readonly #stop = new AbortController()
-  #markSynced!: () => void
+  readonly #firstList = Promise.withResolvers<void>()
+  readonly #firstRefusal = Promise.withResolvers<void>()
+  #hasSynced = false
   #resourceVersion: string | undefined
   #listedAtMs = 0
   #failures = 0
@@ -69,9 +73,12 @@ export class Reflector<T extends KubeObject> {
     this.#client = client
     this.#options = options
     this.store = new ObjectStore(options.indexOf)
-    this.synced = new Promise((resolve) => {
-      this.#markSynced = resolve
-    })
+    this.synced = this.#firstList.promise
+    this.settled = Promise.race([this.synced, this.#firstRefusal.promise])
+  }
+
+  get hasSynced(): boolean {
+    return this.#hasSynced
   }
 
   /** What went wrong since the last success, for readiness and logs. */
@@ -113,6 +120,7 @@ export class Reflector<T extends KubeObject> {
 
   async #recover(error: Error): Promise<void> {
     if (this.#stop.signal.aborted) return
+    if (isStatus(error, 401, 403, 404)) this.#firstRefusal.resolve()
     this.counts.errors += 1
     this.#lastError = error.message
     if (isExpired(error)) {
@@ -152,7 +160,8 @@ export class Reflector<T extends KubeObject> {
     this.#replace(seen, resourceVersion)
     this.#resourceVersion = resourceVersion
     this.#listedAtMs = this.#options.clock.nowMs()
-    this.#markSynced()
+    this.#hasSynced = true
+    this.#firstList.resolve()
   }
 
   #replace(seen: ReadonlyMap<string, T>, resourceVersion: string): void {

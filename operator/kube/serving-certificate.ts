@@ -24,6 +24,7 @@ export interface ServingOptions {
   wallMs: () => number
 }
 
+type SecretClient = Pick<KubeClient, 'find' | 'request'>
 type Entries = Record<'ca.crt' | 'ca.key' | 'tls.crt' | 'tls.key', string>
 
 /**
@@ -31,7 +32,7 @@ type Entries = Record<'ca.crt' | 'ca.key' | 'tls.crt' | 'tls.key', string>
  * later takes what the first one wrote.
  */
 export async function loadServingCertificate(
-  client: KubeClient,
+  client: SecretClient,
   options: ServingOptions,
 ): Promise<ServingCertificate> {
   const secret: SecretObject = {
@@ -86,7 +87,7 @@ async function renew(
 }
 
 async function write(
-  client: KubeClient,
+  client: SecretClient,
   secret: SecretObject,
   stored: SecretObject | undefined,
   entries: Entries,

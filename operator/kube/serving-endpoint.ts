@@ -1,11 +1,14 @@
 import type { OperatorEndpoint } from '../specs/config-map.ts'
-import type { KubeClient } from './client.ts'
-import type { Clock } from './clock.ts'
+import { type KubeClient, KubeError } from './client.ts'
+import { backoffMs, type Clock, waitFor } from './clock.ts'
 import { advertisedEndpoint } from './endpoint.ts'
 import { loadServingCertificate, type ServingCertificate } from './serving-certificate.ts'
 
 /** A Service that was made anew has another address, and certificates end. */
 const LOOK_AGAIN_MS = 300_000
+const START_RETRIES_MAX = 8
+const START_BACKOFF_FIRST_MS = 250
+const START_BACKOFF_MAX_MS = 5000
 
 export interface ServingEndpointOptions {
   namespace: string
@@ -16,6 +19,7 @@ export interface ServingEndpointOptions {
   onChange: () => void
   onError: (error: Error) => void
   clock: Clock
+  random: () => number
 }
 
 /** Where relays reach the operator and by which certificate; looked after while the operator runs. */
@@ -23,6 +27,7 @@ export class ServingEndpoint {
   readonly #client: KubeClient
   readonly #options: ServingEndpointOptions
   #current: { endpoint: OperatorEndpoint; certificate: ServingCertificate } | undefined
+  readonly #stop = new AbortController()
   #cancel = (): void => {}
 
   constructor(client: KubeClient, options: ServingEndpointOptions) {
@@ -30,12 +35,28 @@ export class ServingEndpoint {
     this.#options = options
   }
 
+  /** Tries for a while, since the API server may be starting as well; what it refuses for good is thrown. */
   async start(): Promise<void> {
-    this.#current = await this.#load()
+    const { clock, random, onError } = this.#options
+    for (let failures = 0; !this.#current; failures++) {
+      try {
+        this.#current = await this.#load()
+      } catch (error) {
+        const isFinal = error instanceof KubeError && error.status >= 400 && error.status < 429
+        if (isFinal || failures >= START_RETRIES_MAX || this.#stop.signal.aborted) throw error
+        onError(error as Error)
+        await waitFor(
+          clock,
+          backoffMs(failures, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, random),
+          this.#stop.signal,
+        )
+      }
+    }
     this.#planNext()
   }
 
   stop(): void {
+    this.#stop.abort()
     this.#cancel()
   }
 

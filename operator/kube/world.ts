@@ -56,7 +56,11 @@ export class World {
       apiVersion: 'v1',
       kind: 'Pod',
       labelSelector: `${LABEL_CLUSTER},${LABEL_COMPONENT}=${COMPONENT_RELAY}`,
-      indexOf: (pod) => [clusterOf(pod) ?? '', ...(pod.spec?.nodeName ? [nodeWord(pod.spec.nodeName)] : [])],
+      indexOf: (pod) => [
+        `uid:${pod.metadata.uid}`,
+        clusterOf(pod) ?? '',
+        ...(pod.spec?.nodeName ? [nodeWord(pod.spec.nodeName)] : []),
+      ],
       trim: trimPod,
       onChange: ofCluster,
     })
@@ -72,24 +76,26 @@ export class World {
     this.secrets = new SecretReader(client, { ...common, onChange })
   }
 
-  /** Resolves when everything was seen once. */
+  /** Resolves when everything was seen once, but for what the API server refuses. */
   async start(): Promise<void> {
-    const collections = [this.clusters, this.pods, this.configMaps]
-    for (const collection of collections) collection.start()
-    await Promise.all([...collections.map((collection) => collection.synced()), this.nodes.start()])
+    for (const collection of this.#collections()) collection.start()
+    await Promise.all([...this.#collections().map((collection) => collection.settled()), this.nodes.start()])
+  }
+
+  /** Whether everything of that namespace was seen once: nothing may be decided before. */
+  hasSynced(namespace: string): boolean {
+    return this.#collections().every((collection) => collection.hasSynced(namespace))
   }
 
   async stop(): Promise<void> {
     this.secrets.stop()
-    await Promise.all([this.clusters.stop(), this.pods.stop(), this.configMaps.stop(), this.nodes.stop()])
+    await Promise.all([...this.#collections().map((collection) => collection.stop()), this.nodes.stop()])
   }
 
   /** The lists that do not work, with why. */
   problems(): string[] {
     const { lastError } = this.nodes.reflector
-    const collections = [this.clusters, this.pods, this.configMaps].flatMap((collection) =>
-      collection.problems(),
-    )
+    const collections = this.#collections().flatMap((collection) => collection.problems())
     return lastError ? [...collections, `Node: ${lastError}`] : collections
   }
 
@@ -101,8 +107,16 @@ export class World {
     return counts
   }
 
+  hasRelay(namespace: string, uid: string): boolean {
+    return this.pods.indexed(namespace, `uid:${uid}`).length > 0
+  }
+
   podsOf(key: ClusterKey, namespace: string): PodObject[] {
     return this.pods.indexed(namespace, key)
+  }
+
+  #collections(): Collection<KubeObject>[] {
+    return [this.clusters, this.pods, this.configMaps]
   }
 
   #onNode(name: string, onChange: (key: ClusterKey) => void): void {

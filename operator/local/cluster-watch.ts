@@ -7,7 +7,8 @@ const LOOK_EVERY_MS = 500
 
 export interface ClusterWatchOptions {
   files: readonly string[]
-  onSet: (cluster: TurnCluster) => void
+  /** Answers with a sentence where this change cannot be made. */
+  onSet: (cluster: TurnCluster) => string | undefined
   onRemove: (key: ClusterKey) => void
   onProblem: (message: string) => void
 }
@@ -53,10 +54,11 @@ export class ClusterWatch {
     const before = this.#known.get(file) ?? new Map<ClusterKey, string>()
     this.#known.set(file, now)
     for (const key of before.keys()) if (!now.has(key)) this.#options.onRemove(key)
-    for (const cluster of clusters) {
-      if (before.get(keyOf(cluster)) !== now.get(keyOf(cluster))) this.#options.onSet(cluster)
-    }
-    return []
+    return clusters
+      .filter((cluster) => before.get(keyOf(cluster)) !== now.get(keyOf(cluster)))
+      .map((cluster) => this.#options.onSet(cluster))
+      .filter((refusal) => refusal !== undefined)
+      .map((refusal) => `${file}: ${refusal}`)
   }
 }
 

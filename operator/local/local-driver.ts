@@ -65,14 +65,18 @@ export class LocalDriver implements Driver {
     return [...this.#clusters.keys()]
   }
 
-  /** A cluster as its file has it now; what was observed of it stays. */
-  setCluster(cluster: TurnCluster): void {
+  /** A cluster as its file has it now; answers with a sentence where it cannot become so. */
+  setCluster(cluster: TurnCluster): string | undefined {
     const key = keyOf(cluster)
     const known = this.#clusters.get(key)
+    if (known && known.cluster.spec.realm !== cluster.spec.realm) {
+      return `the realm of ${key} cannot be changed while it runs, since credentials in use carry it: give it another name`
+    }
     if (!known) this.#options.state.removeRelays(cluster.metadata.namespace, new Set(this.#relays.keys()))
     const status = known?.cluster.status ?? {}
     this.#clusters.set(key, { ...known, cluster: { ...cluster, status } })
     this.#options.onChange(key)
+    return undefined
   }
 
   /** Its file is gone: its relays drain and end. */

@@ -90,7 +90,7 @@ export class RelayProcess {
 const DEATH = /^[A-Za-z]*Error\b/
 
 /** The message of a warning or error in the relay's log. */
-export function warningOf(line: string): string | undefined {
+function warningOf(line: string): string | undefined {
   try {
     const entry: unknown = JSON.parse(line)
     if (typeof entry === 'object' && entry && 'level' in entry && 'msg' in entry) {

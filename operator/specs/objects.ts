@@ -9,7 +9,7 @@ export interface OwnerReference {
   blockOwnerDeletion: boolean
 }
 
-export interface Metadata {
+interface Metadata {
   name: string
   namespace: string
   labels: Record<string, string>

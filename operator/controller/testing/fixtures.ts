@@ -8,7 +8,7 @@ import type { ObservedCluster, ObservedNode, ObservedRelay, RelayCheck, RelayLoa
 /** The clock of the tests: a while after the operator's start. */
 export const NOW = Date.UTC(2026, 0, 1, 12)
 export const STARTED = NOW - 3_600_000
-export const REVISION = '0000cafe'
+const REVISION = '0000cafe'
 export const OLD_REVISION = '0000beef'
 export const CONTEXT = { nowMs: NOW, startedAtMs: STARTED, memory: undefined }
 

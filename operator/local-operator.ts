@@ -1,21 +1,21 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import packageFile from '../../package.json' with { type: 'json' }
-import type { Action, Fleet } from '../controller/contract.ts'
-import { type Reconciler, reconcile } from '../controller/reconcile.ts'
-import { createRelayChecker } from '../fleet/check-relay.ts'
-import { createFleet } from '../fleet/registry.ts'
-import type { ApiKey } from '../http/api-keys.ts'
-import { type App, createApp } from '../http/app.ts'
-import { viewCluster } from '../http/cluster-view.ts'
-import { createIceIssuer } from '../http/ice-issuer.ts'
-import { systemClock } from '../kube/clock.ts'
-import { WorkQueue } from '../kube/work-queue.ts'
-import { ClusterWatch } from './cluster-watch.ts'
-import { greeting } from './greeting.ts'
-import { thisMachine } from './host-address.ts'
-import { LocalDriver } from './local-driver.ts'
-import type { StandaloneOptions } from './options.ts'
-import type { StateDirectory } from './state-directory.ts'
+import packageFile from '../package.json' with { type: 'json' }
+import type { Action, Fleet } from './controller/contract.ts'
+import { type Reconciler, reconcile } from './controller/reconcile.ts'
+import { createRelayChecker } from './fleet/check-relay.ts'
+import { createFleet } from './fleet/registry.ts'
+import type { ApiKey } from './http/api-keys.ts'
+import { type App, createApp } from './http/app.ts'
+import { viewCluster } from './http/cluster-view.ts'
+import { createIceIssuer } from './http/ice-issuer.ts'
+import { systemClock } from './kube/clock.ts'
+import { WorkQueue } from './kube/work-queue.ts'
+import { ClusterWatch } from './local/cluster-watch.ts'
+import { greeting } from './local/greeting.ts'
+import { thisMachine } from './local/host-address.ts'
+import { LocalDriver } from './local/local-driver.ts'
+import type { StandaloneOptions } from './local/options.ts'
+import type { StateDirectory } from './local/state-directory.ts'
 
 /** How long the greeting waits for the rest of the fleet after its first relay. */
 const GREETING_PATIENCE_MS = 1500
@@ -26,7 +26,7 @@ const TOLD: ReadonlySet<Action['kind']> = new Set(['create-relay', 'drain', 'und
 const issue = createIceIssuer()
 
 /** The operator over local processes: the same reconcile loop, with child processes in place of pods. */
-export class Standalone {
+export class LocalOperator {
   readonly #options: StandaloneOptions
   readonly #port: number
   readonly #url: string
@@ -147,8 +147,12 @@ export class Standalone {
 
   #stop(): void {
     this.#signals++
-    if (this.#signals === 1) this.#stopping.resolve()
-    else void this.#driver.endAll()
+    if (this.#signals === 1) {
+      this.#stopping.resolve()
+      return
+    }
+    process.exitCode = 1
+    void this.#driver.endAll()
   }
 
   /** Clients get no credentials any more; the calls that run end by themselves. */
