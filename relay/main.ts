@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
-import { checkSettings } from './control/check.ts'
-import { LOG_LEVELS } from './control/log.ts'
-import { run } from './control/run.ts'
+import { startLean } from './control/lean-start.ts'
+
+const START_FAILED = 1
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 const USAGE = `usage: npm run relay -- --config FILE [--check]
 
@@ -15,8 +16,6 @@ const USAGE = `usage: npm run relay -- --config FILE [--check]
 SIGTERM drains: new clients are refused, live allocations served to their end, then it exits with 0.
 A second SIGTERM, or drain.maxDurationSeconds, ends it at once with 3. It exits with 1 when it cannot start.
 `
-
-const START_FAILED = 1
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -35,13 +34,16 @@ async function main(): Promise<number> {
     return 0
   }
   if (!values.config) throw new Error(`--config FILE is missing\n\n${USAGE}`)
-  if (!LOG_LEVELS.some((level) => level === values['log-level'])) {
+  if (!LOG_LEVELS.includes(values['log-level'])) {
     throw new Error(`--log-level must be one of ${LOG_LEVELS.join(', ')}`)
   }
   if (values.check) {
+    const { checkSettings } = await import('./control/check.ts')
     process.stdout.write(`${checkSettings(values.config)}\n`)
     return 0
   }
+  startLean()
+  const { run } = await import('./control/run.ts')
   const { name, uid, cluster } = values
   return run({
     configFile: values.config,

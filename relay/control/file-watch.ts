@@ -5,6 +5,8 @@ import { dirname } from 'node:path'
 const SETTLE_MS = 100
 /** Events can get lost (network file systems, links that point elsewhere): a look now and then. */
 const POLL_MS = 3_000
+/** The signature of a file that was not looked at yet. */
+const UNKNOWN = ''
 
 /**
  * Tells when one of a set of files has changed, by event and by a slow poll. It watches their folders, so
@@ -24,9 +26,10 @@ export class FileWatch {
     this.#poll.unref()
   }
 
-  /** Replaces the set; what a file that is new to it holds now counts as seen. */
+  /** Replaces the set. A file that is new to it may have changed since it was read, and counts as changed once. */
   setFiles(files: readonly string[]): void {
-    this.#seen = new Map(files.map((file) => [file, this.#seen.get(file) ?? signatureOf(file)]))
+    if (files.some((file) => !this.#seen.has(file))) this.#settle()
+    this.#seen = new Map(files.map((file) => [file, this.#seen.get(file) ?? UNKNOWN]))
     const wanted = new Set(files.map((file) => dirname(file)))
     for (const [folder, watcher] of this.#folders) {
       if (wanted.has(folder)) continue

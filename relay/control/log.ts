@@ -2,8 +2,6 @@ import { pino } from 'pino'
 
 export type Logger = ReturnType<typeof createLogger>
 
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
-
 /** JSON lines on standard output, written at once so that the last line before an end is not lost. */
 export function createLogger(level: string) {
   return pino(

@@ -1,7 +1,8 @@
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
+import type { ChosenIo } from '../io/create-io.ts'
+import type { RelayIo } from '../io/io.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
-import { PortableIo } from '../io/portable/portable-io.ts'
 import { Shard, type ShardEvent } from '../shard/shard.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { TurnServer } from '../turn/server.ts'
@@ -18,6 +19,7 @@ import type { RelayStatus } from './status.ts'
 const STREAM_IDLE_SECONDS = 60
 
 export interface RelayOptions {
+  readonly chosen: ChosenIo
   readonly log: Logger
   readonly version: string
   readonly identity: RelayStatus['identity']
@@ -34,8 +36,8 @@ export class Relay {
   /** Where the control server is bound: never a peer. */
   control: RelayOptions['control']
   readonly #options: RelayOptions
-  readonly #io = new PortableIo()
-  readonly #listeners = new ListenerSet(this.#io)
+  readonly #io: RelayIo
+  readonly #listeners: ListenerSet
   readonly #events: EventLog
   readonly #startedAtMs = Date.now()
   readonly #machine: TurnServer
@@ -52,6 +54,8 @@ export class Relay {
   /** Throws an Error that says which entry of the settings cannot be used. */
   constructor({ settings }: Loaded, options: RelayOptions) {
     this.#options = options
+    this.#io = options.chosen.io
+    this.#listeners = new ListenerSet(this.#io)
     this.control = options.control
     this.#events = new EventLog(options.log, () => this.#io.now())
     this.#settings = settings
@@ -243,6 +247,7 @@ export class Relay {
       keys: config.credentials.keys.map(({ id }) => id),
       users: config.credentials.users.length,
       certificate: this.#certificate?.fingerprint,
+      datapath: this.#options.chosen.datapath,
     }
   }
 

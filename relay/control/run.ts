@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs'
+import { type ChosenIo, createIo } from '../io/create-io.ts'
 import { FileWatch } from './file-watch.ts'
 import { ControlServer } from './http-server.ts'
 import { type IdentityFlags, identityOf } from './identity.ts'
+import { settle } from './lean-start.ts'
 import { createLogger, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Relay } from './relay.ts'
@@ -46,19 +48,27 @@ class RelayProcess {
   static async start(options: RunOptions): Promise<RelayProcess> {
     const files = new SettingsFiles(options.configFile)
     const loaded = files.load()
-    const running = new RelayProcess(options, files, loaded)
+    const chosen = await createIo(loaded.settings.config.datapath)
+    const running = new RelayProcess(options, files, loaded, chosen)
     await running.#start(loaded)
     return running
   }
 
-  private constructor(options: RunOptions, files: SettingsFiles, loaded: ReturnType<SettingsFiles['load']>) {
+  private constructor(
+    options: RunOptions,
+    files: SettingsFiles,
+    loaded: ReturnType<SettingsFiles['load']>,
+    chosen: ChosenIo,
+  ) {
     const { config } = loaded.settings
     this.#log = createLogger(options.logLevel)
+    if (chosen.note) this.#log.warn(chosen.note)
     this.#files = files
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
     this.#relay = new Relay(loaded, {
+      chosen,
       log: this.#log,
       version: productVersion(),
       identity: identityOf(options, options.environment, config),
@@ -89,10 +99,10 @@ class RelayProcess {
   }
 
   async #start(loaded: ReturnType<SettingsFiles['load']>): Promise<void> {
-    this.#watch.setFiles(loaded.files)
     const control = await this.#server.listen(this.#relay.control.address, this.#relay.control.port)
     this.#relay.control = { address: control.address, port: control.port }
     await this.#relay.start(loaded)
+    this.#watch.setFiles(loaded.files)
     this.#client.start()
     for (const signal of SIGNALS) process.on(signal, this.#onSignal)
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
@@ -102,6 +112,7 @@ class RelayProcess {
       { pid: process.pid, ...identity, version, control, listeners: bound, addresses, capacity },
       'ready',
     )
+    settle()
   }
 
   #reload(): void {

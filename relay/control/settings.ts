@@ -113,7 +113,7 @@ export class SettingsFiles {
   }
 
   #readYaml<S extends z.ZodType>(file: string, schema: S, empty?: unknown): z.output<S> {
-    return parseYaml(file, readFileSync(file, 'utf8'), schema, empty)
+    return parseYaml(file, readText(file), schema, empty)
   }
 
   #try<T>(reason: ProblemReason, read: () => T): T | undefined {
@@ -128,5 +128,16 @@ export class SettingsFiles {
   /** Files are named relative to the configuration file. */
   #resolve(file: string): string {
     return resolve(dirname(this.#path), file)
+  }
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT') throw new Error(`there is no file ${file}`)
+    if (code === 'EACCES') throw new Error(`${file} may not be read by this user; change its owner or mode`)
+    throw new Error(`${file} cannot be read: ${message}`)
   }
 }

@@ -149,6 +149,7 @@ export class Allocation extends Timer {
       allocation: this.id,
       link: this.link.id,
       username: this.owner.username,
+      keyId: this.owner.keyId,
       realm,
       transport: this.link.transport,
       client: this.client,

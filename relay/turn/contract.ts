@@ -53,6 +53,8 @@ export interface AllocationEvent {
   /** The link of its client. */
   readonly link: number
   readonly username: string
+  /** The id of the shared secret that verified the client, or `static`. */
+  readonly keyId: string
   readonly realm: string
   readonly transport: ClientTransport
   readonly client: TransportAddress

@@ -38,6 +38,7 @@ const REFUSAL_REASONS = [
   'peer-special',
   'peer-not-allowed',
   'peer-port',
+  'channel-number',
   'channel-conflict',
   'permission-limit',
   'channel-limit',

@@ -51,6 +51,7 @@ const CODES: Readonly<Record<RefusalReason, number>> = {
   'peer-special': ERROR.Forbidden,
   'peer-not-allowed': ERROR.Forbidden,
   'peer-port': ERROR.Forbidden,
+  'channel-number': ERROR.BadRequest,
   'channel-conflict': ERROR.BadRequest,
   'permission-limit': ERROR.InsufficientCapacity,
   'channel-limit': ERROR.InsufficientCapacity,

@@ -263,3 +263,22 @@ test('peers see the advertised address where another one is bound', () => {
   assert.match(answer?.relayed?.join() ?? '', /^192\.0\.2\.1:/)
   assert.ok(bind?.sameIp(address('10.0.0.5:0')))
 })
+
+test('RFC 8656 §7.2: a pair whose socket cannot be bound gives both ports back', () => {
+  const harness = new TurnHarness({
+    relay: { addresses: [{ advertise: '192.0.2.1' }], ports: { min: 50_000, max: 50_001 } },
+  })
+  harness.onBind = () => 'unavailable'
+  assert.equal(harness.client().allocate(even(true))?.code, 508)
+  assert.equal(harness.server.reservationCount, 0)
+  harness.onBind = () => undefined
+  const codes = [1, 2].map((port) => harness.client(`198.51.100.7:${port}`).allocate()?.code)
+  assert.deepEqual(codes, [0, 0])
+})
+
+test('a user who has one place left cannot reserve a second port, and keeps the place', () => {
+  const harness = new TurnHarness({ limits: { allocationsPerUser: 1 } })
+  const client = harness.client()
+  assert.equal(client.allocate(even(true))?.code, 486)
+  assert.equal(client.allocate()?.code, 0)
+})

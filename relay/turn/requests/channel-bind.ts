@@ -15,6 +15,7 @@ export const channelBind: RequestHandler = {
   handle(context, request): Outcome {
     const wish = readWish(request.reader)
     if (!wish) return refuse('bad-request')
+    if (!isChannelNumber(wish.number)) return refuse('channel-number')
     const { core } = context
     const { allocation } = request
     const byNumber = current(context, request, core.table.channel(allocation, wish.number))
@@ -36,8 +37,8 @@ function readWish(reader: StunReader): Wish | undefined {
   if (channel < 0 || address < 0) return undefined
   const number = readChannelNumber(reader, channel)
   const peer = new TransportAddress()
-  if (number === undefined || !isChannelNumber(number)) return undefined
-  return readXorAddress(reader, address, peer) ? { number, peer } : undefined
+  if (number === undefined || !readXorAddress(reader, address, peer)) return undefined
+  return { number, peer }
 }
 
 /** A binding that has expired no longer stands in the way. */

@@ -1,0 +1,29 @@
+import { flushCompileCache } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+const CACHE_FOLDER = fileURLToPath(new URL('../../node_modules/.cache/turnfleet', import.meta.url))
+/**
+ * Replaces this process by itself with a compile cache, unless it has one: with the cache Node needs neither
+ * its TypeScript parser nor the sources, which saves 30 MB and half of the start. The process id stays.
+ * Returns where that cannot be done (another system, a parent that talks over IPC, a cache of its own).
+ */
+export function startLean(): void {
+  const { NODE_COMPILE_CACHE, NODE_DISABLE_COMPILE_CACHE } = process.env
+  if (NODE_COMPILE_CACHE || NODE_DISABLE_COMPILE_CACHE || process.channel || !process.execve) return
+  const args = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  try {
+    process.execve(process.execPath, args, { ...process.env, NODE_COMPILE_CACHE: CACHE_FOLDER })
+  } catch {
+    // It runs on as it is, with more memory.
+  }
+}
+
+/** To be called once the relay serves: keeps what was compiled for the next start, and lets go of the start's garbage. */
+export function settle(): void {
+  flushCompileCache()
+  setFlagsFromString('--expose-gc')
+  const collect: unknown = runInNewContext('gc')
+  if (typeof collect === 'function') collect({ type: 'major', flavor: 'last-resort' })
+}
