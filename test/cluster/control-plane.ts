@@ -1,19 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { accessSync, closeSync, constants, openSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { binaryDirectory } from './binaries.ts'
 import { type BinaryName, CONTROL_PLANE_BINARIES } from './binaries-choice.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { TestAuthority } from './pki.ts'
+import { Programs } from './programs.ts'
 
 const READY_WAIT_MS_MAX = 60_000
 const READY_POLL_MS = 50
-const STOP_WAIT_MS_MAX = 10_000
 const CLUSTER_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc']
 
 /** The controllers without which objects have no owner, namespace or service account behind them. */
@@ -265,105 +263,6 @@ async function untilReady(programs: Programs, kubeconfig: string): Promise<void>
     if (Date.now() > until) throw new Error(`/readyz was not ok within ${READY_WAIT_MS_MAX / 1000} s`)
     await wait(READY_POLL_MS)
   }
-}
-
-/** The child processes of one control plane; none outlives this process. */
-class Programs {
-  readonly #settings: Settings
-  readonly #running = new Map<string, ChildProcess>()
-  readonly #prefix: string[]
-  readonly #killAll = (): void => {
-    for (const child of this.#running.values()) child.kill('SIGKILL')
-  }
-
-  constructor(settings: Settings) {
-    this.#settings = settings
-    this.#prefix = [
-      ...(hasProgram('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),
-      ...settings.wrap,
-    ]
-    process.on('exit', this.#killAll)
-  }
-
-  start(name: string, args: readonly string[]): void {
-    const log = openSync(join(this.#settings.directory, 'log', `${name}.log`), 'a')
-    const [command, ...rest] = [...this.#prefix, join(this.#settings.binaries, name), ...args]
-    const child = spawn(command!, rest, { stdio: ['ignore', log, log], cwd: this.#settings.directory })
-    closeSync(log)
-    child.on('error', () => {})
-    this.#running.set(name, child)
-  }
-
-  /** Runs a program to its end, where the control plane runs. */
-  run(name: string, args: readonly string[], input?: string): Promise<string> {
-    const [command, ...rest] = [...this.#settings.wrap, join(this.#settings.binaries, name), ...args]
-    return new Promise((resolve, reject) => {
-      const child = spawn(command!, rest, { stdio: 'pipe' })
-      let out = ''
-      let errors = ''
-      child.stdout.on('data', (chunk) => (out += chunk))
-      child.stderr.on('data', (chunk) => (errors += chunk))
-      child.on('error', reject)
-      child.on('close', (code) =>
-        code === 0 ? resolve(out) : reject(new Error(errors.trim() || `${name} exited ${code}`)),
-      )
-      child.stdin.on('error', () => {})
-      child.stdin.end(input ?? '')
-    })
-  }
-
-  throwIfEnded(): void {
-    for (const [name, child] of this.#running)
-      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} ended`)
-  }
-
-  async kill(name: string): Promise<void> {
-    const child = this.#running.get(name)
-    this.#running.delete(name)
-    if (child) await ended(child, 'SIGKILL')
-  }
-
-  async stop(): Promise<void> {
-    const inOrder = ['kube-scheduler', 'kube-controller-manager', 'kube-apiserver', 'etcd']
-    for (const name of inOrder) await this.kill(name)
-    process.off('exit', this.#killAll)
-  }
-
-  async logs(): Promise<string> {
-    const tails: string[] = []
-    for (const name of this.#running.keys()) {
-      const text = await readFile(join(this.#settings.directory, 'log', `${name}.log`), 'utf8').catch(
-        () => '',
-      )
-      tails.push(`${name}:\n${text.split('\n').slice(-15).join('\n')}`)
-    }
-    return tails.join('\n')
-  }
-}
-
-/** Nothing of a test's control plane is worth a graceful end. */
-function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined)
-    return Promise.resolve()
-  return new Promise((resolve, reject) => {
-    const tooLong = setTimeout(() => reject(new Error(`process ${child.pid} does not end`)), STOP_WAIT_MS_MAX)
-    child.once('exit', () => {
-      clearTimeout(tooLong)
-      resolve()
-    })
-    child.kill(signal)
-  })
-}
-
-function hasProgram(name: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }
 
 /** The address that the API server takes for its own Service. */

@@ -227,15 +227,15 @@ export class FakeKubelet {
     const listeners = config.listeners.map(({ protocol, port }) => ({ protocol, port }))
     const report = { ...this.#loadReport(relay, `${namespace}/${cluster}`), listeners }
     const url = `${config.operator?.url}/v1/relays/${uid}/report`
-    const answer = await post(
-      url,
-      token,
-      configMap?.data?.['operator-ca.crt'] ?? '',
-      config.operator?.serverName,
-      report,
-    )
-    relay.directives.push(answer as Directives)
-    relay.draining = (answer as Directives).drain
+    const ca = configMap?.data?.['operator-ca.crt'] ?? ''
+    const { status, text } = await send('POST', url, token, ca, {
+      servername: config.operator?.serverName,
+      body: report,
+    })
+    if (status !== 200) throw new Error(`${status} ${text}`)
+    const answer = JSON.parse(text) as Directives
+    relay.directives.push(answer)
+    relay.draining = answer.drain
     this.#sequence.set(name, report.sequence + 1)
   }
 
@@ -282,33 +282,27 @@ export class FakeKubelet {
   }
 }
 
-/** Posts JSON over TLS that is verified against `ca`, and answers what came back. */
-export function post(
+/** One request over TLS that is verified against `ca`, and what came back. */
+export function send(
+  method: 'GET' | 'POST',
   url: string,
-  token: string,
+  bearer: string,
   ca: string,
-  servername: string | undefined,
-  body: object,
-): Promise<unknown> {
+  { servername, body }: { servername?: string | undefined; body?: object } = {},
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
-    const options = {
-      method: 'POST',
-      ca,
-      agent: false,
-      headers,
-      ...(servername ? { servername } : {}),
-    } as const
+    const headers = {
+      authorization: `Bearer ${bearer}`,
+      ...(body ? { 'content-type': 'application/json' } : {}),
+    }
+    const options = { method, ca, agent: false, headers, ...(servername ? { servername } : {}) } as const
     const outgoing = request(url, options, (response) => {
       let text = ''
       response.on('data', (chunk) => (text += chunk))
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve(JSON.parse(text))
-        else reject(new Error(`${response.statusCode} ${text}`))
-      })
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
     })
     outgoing.on('error', reject)
-    outgoing.end(JSON.stringify(body))
+    outgoing.end(body && JSON.stringify(body))
   })
 }
 

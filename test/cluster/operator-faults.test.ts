@@ -1,4 +1,10 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { pino } from 'pino'
 import type { TurnClusterStatus } from '../../operator/api/turn-cluster.ts'
@@ -10,10 +16,13 @@ import { Api } from './api.ts'
 import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
 import { FakeKubelet } from './fake-kubelet.ts'
 import { FaultProxy } from './fault-proxy.ts'
+import { CLUSTER_RULES, grantOperator, serveNamespace } from './operator-rights.ts'
 
 const NODES = ['node-0', 'node-1', 'node-2']
 /** More than creating a cluster and shrinking it takes. */
 const WRITES_MAX = 16
+const OPERATOR_MB_MAX = 150
+const PROGRAM = new URL('in-cluster-operator.ts', import.meta.url).pathname
 
 interface Cluster extends KubeObject {
   spec: Record<string, unknown>
@@ -42,12 +51,12 @@ after(async () => {
 class Stage {
   readonly namespace: string
   readonly kubelet: FakeKubelet
-  readonly #port: number
+  readonly port: number
   readonly #running: { operator: Operator; proxy: FaultProxy }[] = []
 
   private constructor(namespace: string, port: number) {
     this.namespace = namespace
-    this.#port = port
+    this.port = port
     this.kubelet = new FakeKubelet(api, namespace)
   }
 
@@ -64,9 +73,9 @@ class Stage {
   }
 
   /** An operator that is not started. */
-  prepare(proxy: FaultProxy, args: readonly string[] = [], port = this.#port): Operator {
+  prepare(proxy: FaultProxy, args: readonly string[] = [], port = this.port): Operator {
     const common = ['--relay-image', 'x', '--namespace', this.namespace, '--watch-namespaces', this.namespace]
-    const url = `https://127.0.0.1:${this.#port}`
+    const url = `https://127.0.0.1:${this.port}`
     const place = ['--host', '127.0.0.1', '--port', String(port), '--advertise-url', url]
     const operator = new Operator(parseOptions([...common, ...place, ...args], {}) as OperatorOptions, {
       connection: proxy.connection(),
@@ -77,7 +86,7 @@ class Stage {
     return operator
   }
 
-  async operator(proxy: FaultProxy, args: readonly string[] = [], port = this.#port): Promise<Operator> {
+  async operator(proxy: FaultProxy, args: readonly string[] = [], port = this.port): Promise<Operator> {
     const operator = this.prepare(proxy, args, port)
     await operator.start()
     return operator
@@ -108,8 +117,9 @@ class Stage {
     return api.list<PodObject>('v1', 'Pod', this.namespace)
   }
 
-  untilReady(replicas: number): Promise<true> {
+  untilReady(replicas: number, isOver: () => boolean = () => false): Promise<true> {
     return api.until(`${replicas} relays are Ready in ${this.namespace}`, async () => {
+      if (isOver()) return true
       const found = await this.read()
       const isReady = found?.status?.conditions?.some(
         ({ type, status }) => type === 'Ready' && status === 'True',
@@ -166,27 +176,21 @@ async function surviveCrash(n: number): Promise<{ crashed: boolean; state: strin
     }
     const cluster = await stage.create({ replicas: 2 })
     const first = stage.prepare(proxy)
-    const starting = proxy
-      .start()
-      .then(() => first.start())
-      .catch(() => {})
-    const scenario = async (): Promise<false> => {
-      await stage.untilReady(2)
-      await api.merge(cluster, { spec: { replicas: 1 } })
-      await stage.untilReady(1)
-      return false
-    }
-    const running = scenario().catch(() => false as const)
-    const crashed = await Promise.race([died.promise, running])
+    const starting = first.start().catch(() => {})
+    const until = async (step: Promise<unknown>): Promise<boolean> =>
+      Promise.race([died.promise, step.then(() => false)])
+    const shrink = () => api.merge(cluster, { spec: { replicas: 1 } })
+    const isOver = () => writes >= n
+    let crashed = await until(stage.untilReady(2, isOver))
+    if (!crashed) crashed = await until(shrink().then(() => stage.untilReady(1, isOver)))
     if (crashed) {
       await stage.crash(first, proxy)
       await starting
       await stage.operator(await newProxy())
       await stage.untilReady((await stage.read())?.spec.replicas as number)
-      await api.merge(cluster, { spec: { replicas: 1 } })
+      await shrink()
       await stage.untilReady(1)
     }
-    await running
     return { crashed, state: await endState(stage.namespace) }
   } finally {
     await stage.close()
@@ -203,6 +207,7 @@ test('an operator that dies after any of its writes leaves what the next one bri
   const undisturbed = [...results.values()].filter(({ crashed }) => !crashed)
   console.log(`crashed after each of ${results.size - undisturbed.length} writes`)
   assert.ok(results.size - undisturbed.length >= 8)
+  assert.equal([...results.values()][0]!.state.length, 3, 'one relay, its ConfigMap and its keys')
   const names = (state: string[]) => state.map((line) => line.replace(/public-[01]-/, 'public-N-'))
   for (const [n, { state }] of results)
     assert.deepEqual(names(state), names([...results.values()][0]!.state), `after write ${n}`)
@@ -299,8 +304,96 @@ test('a storm of refusals makes no hot loop, and the cluster comes up after it',
   }
 })
 
+test('with the right to get nodes but not to list them the operator asks for those of its relays', async () => {
+  const stage = await Stage.open('get-only')
+  try {
+    const nodes = [{ apiGroups: [''], resources: ['nodes'], verbs: ['get'] }]
+    const reviews = CLUSTER_RULES.filter(({ resources }) => !resources.includes('nodes'))
+    const grant = {
+      namespace: 'get-only',
+      account: 'operator',
+      served: ['get-only'],
+      clusterRules: [...nodes, ...reviews],
+    }
+    const kubeconfig = await plane.kubeconfigForToken('get-only', await grantOperator(api, grant))
+    const proxy = new FaultProxy(await kubeconfigConnection(kubeconfig))
+    await proxy.start()
+    await stage.operator(proxy)
+    await stage.create({ replicas: 1 })
+    await stage.untilReady(1)
+    const [pod] = await stage.pods()
+    assert.match(pod?.metadata.annotations?.['turnfleet.dev/addresses'] ?? '', /203\.0\.113\./)
+  } finally {
+    await stage.close()
+  }
+})
+
+test('a served namespace without rights holds up no other, and comes in when it is given them', async () => {
+  const stage = await Stage.open('open')
+  try {
+    await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'closed' } })
+    const grant = { namespace: 'open', account: 'operator', served: ['open'] }
+    const kubeconfig = await plane.kubeconfigForToken('open', await grantOperator(api, grant))
+    const proxy = new FaultProxy(await kubeconfigConnection(kubeconfig))
+    await proxy.start()
+    const operator = await stage.operator(proxy, ['--watch-namespaces', 'open,closed'])
+    await stage.create({ replicas: 1 })
+    await stage.untilReady(1)
+    assert.match(operator.world.problems().join(), /cannot list resource/)
+    assert.equal(operator.world.hasSynced('closed'), false)
+    await serveNamespace(api, grant, 'closed')
+    await api.until('the other one is served', async () => operator.world.hasSynced('closed'), 40_000)
+  } finally {
+    await stage.close()
+  }
+})
+
+test('the operator process stays small, and ends on SIGTERM while its relays go on', async () => {
+  const stage = await Stage.open('process')
+  const token = await grantOperator(api, { namespace: 'process', account: 'operator', served: ['process'] })
+  const account = await mkdtemp(join(tmpdir(), 'turnfleet-account-'))
+  const files = { token, 'ca.crt': plane.authority.pair.cert, namespace: 'process' }
+  for (const [name, text] of Object.entries(files)) await writeFile(join(account, name), text)
+  const { hostname, port } = new URL(plane.url)
+  const child = spawn(process.execPath, ['--max-semi-space-size=2', PROGRAM, account], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: {
+      ...process.env,
+      KUBERNETES_SERVICE_HOST: hostname,
+      KUBERNETES_SERVICE_PORT: port,
+      WATCH_NAMESPACES: 'process',
+      RELAY_IMAGE: 'x',
+      PORT: String(stage.port),
+      ADVERTISE_URL: `https://127.0.0.1:${stage.port}`,
+    },
+  })
+  const ended = once(child, 'exit')
+  try {
+    await stage.create({ replicas: 2 })
+    await stage.untilReady(2)
+    const heard = async () =>
+      [...stage.kubelet.relays.values()].every(({ directives }) => directives.length > 10)
+    await api.until('ten reports of each relay are answered', heard)
+    const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
+    const residentMb = (Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024) / 1e6
+    console.log(`operator process: ${residentMb.toFixed(0)} MB resident`)
+    assert.ok(residentMb <= OPERATOR_MB_MAX, `${residentMb} MB`)
+    const before = (await stage.pods()).map(({ metadata }) => metadata.resourceVersion)
+    child.kill('SIGTERM')
+    assert.deepEqual(await ended, [0, null])
+    assert.deepEqual(
+      (await stage.pods()).map(({ metadata }) => metadata.resourceVersion),
+      before,
+    )
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+    await stage.close()
+    await rm(account, { recursive: true })
+  }
+})
+
 async function readiness(port: number): Promise<{ status: number; text: string }> {
-  const { request } = await import('node:https')
   return new Promise((resolve, reject) => {
     const outgoing = request(
       `https://127.0.0.1:${port}/readyz`,

@@ -10,7 +10,7 @@ interface Rule {
 }
 
 /** In each namespace that is served. */
-export const SERVED_RULES: Rule[] = [
+const SERVED_RULES: Rule[] = [
   { apiGroups: ['turnfleet.dev'], resources: ['turnclusters'], verbs: ['get', 'list', 'watch'] },
   { apiGroups: ['turnfleet.dev'], resources: ['turnclusters/status'], verbs: ['patch'] },
   { apiGroups: [''], resources: ['pods'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
@@ -20,7 +20,7 @@ export const SERVED_RULES: Rule[] = [
 ]
 
 /** In the operator's own namespace. */
-export const OWN_RULES: Rule[] = [
+const OWN_RULES: Rule[] = [
   { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'create', 'patch'] },
   { apiGroups: [''], resources: ['services'], verbs: ['get'] },
   { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
@@ -46,8 +46,7 @@ export async function grantOperator(api: Api, grant: Grant): Promise<string> {
   const { namespace, account, served, clusterRules = CLUSTER_RULES } = grant
   await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: account, namespace } })
   await bindInNamespace(api, grant, namespace, 'own', OWN_RULES)
-  if (served !== 'all')
-    for (const each of served) await bindInNamespace(api, grant, each, 'served', SERVED_RULES)
+  if (served !== 'all') for (const each of served) await serveNamespace(api, grant, each)
   await bindInCluster(api, grant, served === 'all' ? [...clusterRules, ...SERVED_RULES] : clusterRules)
   const answer = await api.client.request<{ status: { token: string } }>({
     method: 'POST',
@@ -55,6 +54,11 @@ export async function grantOperator(api: Api, grant: Grant): Promise<string> {
     body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
   })
   return answer.status.token
+}
+
+/** Gives the account the rights to serve one more namespace. */
+export function serveNamespace(api: Api, grant: Grant, namespace: string): Promise<void> {
+  return bindInNamespace(api, grant, namespace, 'served', SERVED_RULES)
 }
 
 async function bindInNamespace(

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { pino } from 'pino'
 import type { TurnClusterStatus } from '../../operator/api/turn-cluster.ts'
+import { createApiKey } from '../../operator/http/api-keys.ts'
 import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
 import type { ConfigMapObject, KubeObject, PodObject, SecretObject } from '../../operator/kube/objects.ts'
 import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
 import { Operator } from '../../operator/main.ts'
 import { Api } from './api.ts'
 import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
-import { FakeKubelet } from './fake-kubelet.ts'
+import { FakeKubelet, send } from './fake-kubelet.ts'
 import { grantOperator } from './operator-rights.ts'
 import { TestAuthority } from './pki.ts'
 
@@ -27,6 +28,7 @@ let kubelet: FakeKubelet
 let operator: Operator
 let port: number
 let token: string
+let apiKey: string
 /** Whether the check through a relay's public address passes. */
 let reachable = true
 
@@ -40,6 +42,15 @@ before(async () => {
   await api.until('the default service account', hasAccount)
   token = await grantOperator(api, { namespace: OWN, account: 'operator', served: [NAMESPACE] })
   ;[port = 0] = await freePorts(1)
+  const made = createApiKey({ id: 'web-app' })
+  apiKey = made.key
+  const keys = { 'api-keys.yaml': btoa(JSON.stringify([made.entry])) }
+  await api.create({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'api-keys', namespace: OWN },
+    data: keys,
+  } as SecretObject)
   kubelet = new FakeKubelet(api, NAMESPACE)
   await kubelet.start()
   for (let i = 0; i < NODES; i++) await kubelet.addNode(`node-${i}`, `203.0.113.${10 + i}`)
@@ -66,6 +77,8 @@ async function startOperator(): Promise<Operator> {
       NAMESPACE,
       '--host',
       '127.0.0.1',
+      '--api-keys-secret',
+      'api-keys',
     ],
     { PORT: String(port), ADVERTISE_URL: `https://127.0.0.1:${port}` },
   ) as OperatorOptions
@@ -76,6 +89,21 @@ async function startOperator(): Promise<Operator> {
   })
   await started.start()
   return started
+}
+
+/** The authority that relays are given. */
+async function authority(): Promise<string> {
+  const configMap = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay')
+  return configMap?.data?.['operator-ca.crt'] ?? ''
+}
+
+/** `POST /v1/ice`. */
+async function ask(bearer: string): Promise<{ status: number; body: unknown }> {
+  const body = { cluster: `${NAMESPACE}/public`, user: 'alice' }
+  const { status, text } = await send('POST', `https://127.0.0.1:${port}/v1/ice`, bearer, await authority(), {
+    body,
+  })
+  return { status, body: JSON.parse(text) }
 }
 
 async function create(name: string, spec: object): Promise<Cluster> {
@@ -139,6 +167,40 @@ test('a TurnCluster becomes relays that are Ready, with their ConfigMap, keys an
     [],
   )
   assert.match(await plane.kubectl(['get', 'tc', '-n', NAMESPACE, 'public']), /public +True +2 +/)
+})
+
+test('the web app gets ICE servers with its API key, and a pod with its token where it has the right', async () => {
+  const keyed = (await ask(apiKey)) as {
+    status: number
+    body: { iceServers: { urls: string[]; username: string }[] }
+  }
+  assert.equal(keyed.status, 200, JSON.stringify(keyed.body))
+  assert.ok(keyed.body.iceServers.every(({ urls }) => urls.some((url) => url.startsWith('turn:203.0.113.1'))))
+  assert.match(keyed.body.iceServers[0]!.username, /^\d+:alice$/)
+
+  assert.equal((await ask('tfk_nonsense')).status, 401)
+  assert.equal((await ask('nonsense')).status, 401)
+  for (const name of ['may', 'may-not'])
+    await api.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: NAMESPACE } })
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'ice', namespace: NAMESPACE } }
+  const rules = [{ apiGroups: ['turnfleet.dev'], resources: ['turnclusters/ice'], verbs: ['create'] }]
+  await api.create({ ...role, kind: 'Role', rules } as KubeObject)
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'ice' }
+  const subjects = [{ kind: 'ServiceAccount', name: 'may', namespace: NAMESPACE }]
+  await api.create({ ...role, kind: 'RoleBinding', roleRef, subjects } as KubeObject)
+  const scrape = { apiVersion: 'rbac.authorization.k8s.io/v1', metadata: { name: 'scrape' } }
+  const metrics = [{ nonResourceURLs: ['/metrics'], verbs: ['get'] }]
+  await api.create({ ...scrape, kind: 'ClusterRole', rules: metrics } as KubeObject)
+  const clusterRole = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'scrape' }
+  await api.create({ ...scrape, kind: 'ClusterRoleBinding', roleRef: clusterRole, subjects } as KubeObject)
+  const tokenOf = async (name: string) =>
+    (await plane.kubectl(['create', 'token', name, '-n', NAMESPACE])).trim()
+  assert.equal((await ask(await tokenOf('may'))).status, 200)
+  assert.equal((await ask(await tokenOf('may-not'))).status, 403)
+  const page = await send('GET', `https://127.0.0.1:${port}/metrics`, await tokenOf('may'), await authority())
+  assert.match(page.text, /turnfleet_operator_desired_relays\{cluster="turn\/public",binding="Replicas"\} 2/)
+  assert.match(page.text, /turnfleet_operator_api_requests_total\{verb="POST",status="201"\} \d+/)
+  assert.match(page.text, /turnfleet_operator_reflector_lists_total\{kind="Pod"\} 1/)
 })
 
 test('an idle operator writes nothing', async () => {
@@ -215,6 +277,27 @@ test('scaling down drains, waits for the calls to end, and only then deletes', a
   draining.allocations = 0
   await api.until('it is deleted', async () => !(await api.find('v1', 'Pod', NAMESPACE, name)))
   assert.equal((await pods('public')).length, 2)
+})
+
+test('a drain that lasts too long ends, and an Event says what it cost', async () => {
+  const cluster = await read('public')
+  const { name, uid } = (await pods('public'))[0]!.metadata
+  const relay = kubelet.relays.get(name)!
+  for (const each of kubelet.relays.values()) each.allocations = each === relay ? 1 : 7
+  await api.merge(cluster, { spec: { replicas: 1, drain: { maxDuration: '1s' } } })
+  await api.until('it is gone', async () =>
+    (await pods('public')).every(({ metadata }) => metadata.uid !== uid),
+  )
+  const events = await api.list<KubeObject & { reason?: string; type?: string; note?: string }>(
+    'events.k8s.io/v1',
+    'Event',
+    NAMESPACE,
+  )
+  const forced = events.find(({ reason }) => reason === 'DrainDeadline')
+  assert.equal(forced?.type, 'Warning')
+  assert.match(forced?.note ?? '', new RegExp(`${name}.*1 allocations`))
+  await api.merge(cluster, { spec: { replicas: 2, drain: { maxDuration: '4h' } } })
+  await api.until('two are Ready', async () => operator.fleet.published('turn/public')?.relays.length === 2)
 })
 
 test('demand that returns brings a draining relay back instead of a new one', async () => {

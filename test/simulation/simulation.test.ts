@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AllocateOptions } from '../../relay/client/contract.ts'
 import type { TransportAddress } from '../../relay/stun/address.ts'
 import { formatAddress, formatIp } from '../../relay/stun/address-text.ts'
 import { Caller, type Habits } from './caller.ts'
+import { at } from './names.ts'
 import { Random } from './random.ts'
-import { at, World } from './world.ts'
+import { World } from './world.ts'
 
-const RUNS = Number(process.env.SIM_RUNS ?? 12)
+const RUNS = Number(process.env.SIM_RUNS ?? 20)
 const FIRST_SEED = Number(process.env.SIM_SEED ?? 1)
 const CALLERS = 40
 const PEERS = 12
+const PEERS_IPV6 = 4
 const CALL_MS = 20 * 60_000
 /** Longest lifetime, grace and retransmission, and then some. */
 const SETTLE_MS = 90 * 60_000
@@ -34,6 +37,7 @@ class Scenario {
     const limits = { allocations: this.random.pick([24, 60]), allocationsPerUser: this.random.pick([6, 15]) }
     this.world = new World(this.random, quality, limits)
     for (let i = 0; i < PEERS; i++) this.#addPeer(at(`8.8.${i}.8:${5000 + i}`))
+    for (let i = 0; i < PEERS_IPV6; i++) this.#addPeer(at(`[2600::${i}]:${5000 + i}`))
     for (let id = 0; id < CALLERS; id++)
       this.world.events.at(this.random.between(0, CALL_MS / 2), () => this.#join(id))
     this.#every(60_000, () => this.#disturb())
@@ -61,15 +65,23 @@ class Scenario {
     const { random } = this
     const habits: Habits = {
       transport: random.chance(0.3) ? 'tcp' : 'udp',
+      allocate: random.pick<AllocateOptions>([
+        {},
+        {},
+        { family: 6 },
+        { dual: true },
+        { lifetimeSeconds: 3600 },
+      ]),
       channels: random.chance(0.6),
       refreshBeforeMs: random.pick([10_000, 60_000]),
       permitEveryMs: random.pick([240_000, 290_000]),
       talkEveryMs: random.pick([2_000, 15_000, 60_000]),
       leaves: random.chance(0.5) ? 'politely' : 'silently',
     }
-    const peers = [random.pick(this.peers), random.pick(this.peers)].filter(
-      (peer, i, all) => all.indexOf(peer) === i,
-    )
+    const { family, dual } = habits.allocate
+    const reachable = this.peers.filter((peer) => dual || peer.family === (family ?? 4))
+    const picked = [1, 2, 3].map(() => random.pick(reachable))
+    const peers = picked.filter((peer, i) => picked.indexOf(peer) === i)
     const caller = new Caller(this.world, id, habits, peers)
     this.callers.push(caller)
     this.world.events.after(random.between(60_000, CALL_MS), () => caller.leave())
@@ -79,9 +91,11 @@ class Scenario {
   /** Two callers of this relay learn each other's relayed addresses. */
   #introduce(caller: Caller): void {
     const other = this.random.pick(this.callers)
-    if (other === caller || !caller.relayed || !other.relayed) return
-    caller.meet(other.relayed)
-    other.meet(caller.relayed)
+    const own = caller.relayed[0]
+    const theirs = other.relayed.find(({ family }) => family === own?.family)
+    if (other === caller || !own || !theirs) return
+    caller.meet(theirs)
+    other.meet(own)
   }
 
   #disturb(): void {
@@ -90,7 +104,8 @@ class Scenario {
     if (what === 0) {
       world.server.startDrain({ alternates: [] })
       world.events.after(45_000, () => world.server.endDrain())
-    } else if (what === 1 && world.model.denied.size < 3) this.#deny(formatIp(random.pick(this.peers)))
+    } else if (what === 1 && world.checker.model.denied.size < 3)
+      this.#deny(formatIp(random.pick(this.peers)))
     else if (what === 2) world.revoke(`user${random.below(4)}`)
     else if (what === 3) this.#rotateNonceKeys()
   }
@@ -101,7 +116,7 @@ class Scenario {
   }
 
   #deny(ip: string): void {
-    this.world.model.deny(ip)
+    this.world.checker.model.deny(ip)
     this.world.reconfigure((config) => ({
       ...config,
       peers: { ...config.peers, deny: [...config.peers.deny, ip] },
@@ -116,8 +131,9 @@ class Scenario {
     const seen = world.overheard
     if (seen) world.replay(stranger, seen)
     for (const caller of this.callers) {
-      if (caller.relayed && random.chance(0.05))
-        world.toRelay(caller.relayed, at('9.9.9.9:9999'), random.bytes(8))
+      const [relayed] = caller.relayed
+      if (!relayed || !random.chance(0.05)) continue
+      world.toRelay(relayed, at(relayed.family === 4 ? '9.9.9.9:9999' : '[2600::9]:9999'), random.bytes(8))
     }
   }
 
@@ -125,9 +141,9 @@ class Scenario {
   #checkLiveness(): void {
     const { world } = this
     for (const caller of this.callers) {
-      if (caller.expectedUntil <= world.now || world.cut.has(caller.key)) continue
+      if (caller.expectedUntil <= world.now || world.checker.cut.has(caller.key)) continue
       assert.ok(
-        world.model.allocations.has(caller.key),
+        world.checker.model.allocations.has(caller.key),
         `caller ${caller.id} lost an allocation that it was promised`,
       )
     }
@@ -151,7 +167,8 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
       t.diagnostic(`replay with SIM_SEED=${seed} SIM_RUNS=1, failed at ${scenario.world.now} ms`)
       throw error
     }
-    const { tally, network } = scenario.world
+    const { checker, network } = scenario.world
+    const { tally } = checker
     t.diagnostic(
       JSON.stringify({
         ...tally,
@@ -168,7 +185,7 @@ test('a run depends on its seed only', () => {
   const run = () => {
     const scenario = new Scenario(FIRST_SEED)
     scenario.run()
-    return scenario.world.tally
+    return scenario.world.checker.tally
   }
   assert.deepEqual(run(), run())
 })

@@ -1,0 +1,119 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { GeneratorLine, GeneratorOptions } from './generator.ts'
+import { type BenchNetwork, benchNetwork } from './network.ts'
+import { type Measurement, summarize, table } from './report.ts'
+import { CONTENDERS, type Contender, CREDENTIAL, PORT, RunningServer } from './servers.ts'
+
+/** Relays ChannelData through our relay and through coturn, alternately, and compares the CPU time it takes. */
+const USAGE = `usage: npm run bench -- [--runs N] [--seconds S] [--flows N] [--window N] [--bytes N] [--json FILE]`
+const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
+const REST_MS = 1_000
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '4' },
+    flows: { type: 'string', default: '16' },
+    window: { type: 'string', default: '4' },
+    bytes: { type: 'string', default: '160' },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+})
+
+async function main(): Promise<void> {
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`)
+    return
+  }
+  const network = benchNetwork()
+  const load: GeneratorOptions = {
+    server: { address: network.serverAddress, port: PORT },
+    local: network.generatorAddress,
+    username: CREDENTIAL.username,
+    password: CREDENTIAL.password,
+    payloadBytes: positive('bytes'),
+    flows: positive('flows'),
+    window: positive('window'),
+    warmUpSeconds: 1,
+    seconds: positive('seconds'),
+  }
+  process.stdout.write(`${network.description}\n`)
+  process.stdout.write(
+    `${load.flows} flows, ${load.window} packets of ${load.payloadBytes} bytes under way in each\n\n`,
+  )
+  const measurements: Measurement[] = []
+  try {
+    for (let run = 1; run <= positive('runs'); run++) {
+      for (const contender of CONTENDERS) {
+        const measurement = await measure(contender, network, load)
+        measurements.push(measurement)
+        const { name, packetsPerSecond, packetsPerCpuSecond } = measurement
+        const [rate, cost] = [packetsPerSecond, packetsPerCpuSecond].map(Math.round)
+        process.stdout.write(
+          `run ${run} ${name.padEnd(10)} ${rate} packets/s, ${cost} packets per CPU-second\n`,
+        )
+      }
+    }
+  } finally {
+    network.remove()
+  }
+  const summary = summarize(measurements)
+  process.stdout.write(`\n${table(summary)}\n`)
+  if (values.json) {
+    const { description } = network
+    const { flows, window, payloadBytes, seconds } = load
+    const report = { description, load: { flows, window, payloadBytes, seconds }, summary, measurements }
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+  }
+}
+
+async function measure(
+  contender: Contender,
+  network: BenchNetwork,
+  load: GeneratorOptions,
+): Promise<Measurement> {
+  const server = await RunningServer.start(contender, network)
+  try {
+    await sleep(REST_MS)
+    const restingBytes = server.residentBytes()
+    const command = [process.execPath, GENERATOR, JSON.stringify(load)]
+    const [program = '', ...args] = network.at('generator', command)
+    const generator = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const closed = once(generator, 'close')
+    let cpuBefore = 0
+    let end: { seconds: number; packets: number; lost: number; cpuSeconds: number } | undefined
+    createInterface({ input: generator.stdout }).on('line', (text) => {
+      const line = JSON.parse(text) as GeneratorLine
+      if (line.kind === 'start') cpuBefore = server.cpuSeconds()
+      else end = { ...line, cpuSeconds: server.cpuSeconds() - cpuBefore }
+    })
+    await closed
+    if (!end || end.packets === 0) throw new Error(`${contender.name} relayed nothing`)
+    return {
+      name: contender.name,
+      packetsPerSecond: end.packets / end.seconds,
+      packetsPerCpuSecond: end.packets / end.cpuSeconds,
+      cpuShare: end.cpuSeconds / end.seconds,
+      lostPackets: end.lost,
+      restingBytes,
+      loadedBytes: server.residentBytes(),
+    }
+  } finally {
+    await server.stop()
+  }
+}
+
+function positive(name: 'runs' | 'seconds' | 'flows' | 'window' | 'bytes'): number {
+  const value = Number(values[name])
+  if (Number.isInteger(value) && value > 0) return value
+  throw new Error(`--${name} must be a whole number above 0\n${USAGE}`)
+}
+
+await main()

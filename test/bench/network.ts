@@ -1,0 +1,85 @@
+import { execFileSync } from 'node:child_process'
+
+/** Where the server and the load generator run, and how a command is brought there. */
+export interface BenchNetwork {
+  readonly description: string
+  readonly serverAddress: string
+  readonly generatorAddress: string
+  /** The command line that runs `command` beside the server or the generator, on a core of its own. */
+  at(place: 'server' | 'generator', command: readonly string[]): string[]
+  remove(): void
+}
+
+const CORES = { server: '0', generator: '1' }
+const NAMESPACES = { server: 'tf-bench-srv', generator: 'tf-bench-gen' }
+const ADDRESSES = { server: '10.211.47.1', generator: '10.211.47.2' }
+
+/**
+ * Two network namespaces and a veth pair with an MTU of 1500: on loopback the receiver's work is done in the
+ * sender's system call, without checksums, and the CPU time would be charged to the wrong process.
+ */
+export function benchNetwork(): BenchNetwork {
+  return process.getuid?.() === 0 ? namespaces() : loopback()
+}
+
+function namespaces(): BenchNetwork {
+  removeNamespaces()
+  const places = ['server', 'generator'] as const
+  for (const place of places) ip('netns', 'add', NAMESPACES[place])
+  ip(
+    'link',
+    'add',
+    'bench',
+    'netns',
+    NAMESPACES.server,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'bench',
+    'netns',
+    NAMESPACES.generator,
+  )
+  for (const place of places) {
+    const inside = ['-n', NAMESPACES[place]]
+    ip(...inside, 'addr', 'add', `${ADDRESSES[place]}/24`, 'dev', 'bench')
+    ip(...inside, 'link', 'set', 'bench', 'mtu', '1500', 'up')
+    ip(...inside, 'link', 'set', 'lo', 'up')
+  }
+  return {
+    description: 'two network namespaces joined by veth (MTU 1500); server on core 0, generator on core 1',
+    serverAddress: ADDRESSES.server,
+    generatorAddress: ADDRESSES.generator,
+    at: (place, command) => ['ip', 'netns', 'exec', NAMESPACES[place], ...pinned(place, command)],
+    remove: removeNamespaces,
+  }
+}
+
+function loopback(): BenchNetwork {
+  return {
+    description:
+      'loopback, as this is not root: the kernel charges much of the work to the sender, so compare with care',
+    serverAddress: '127.0.0.1',
+    generatorAddress: '127.0.0.1',
+    at: pinned,
+    remove: () => undefined,
+  }
+}
+
+function pinned(place: keyof typeof CORES, command: readonly string[]): string[] {
+  return ['taskset', '-c', CORES[place], ...command]
+}
+
+function removeNamespaces(): void {
+  for (const namespace of Object.values(NAMESPACES)) {
+    try {
+      execFileSync('ip', ['netns', 'del', namespace], { stdio: 'ignore' })
+    } catch {
+      // It was not there.
+    }
+  }
+}
+
+function ip(...args: string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+}
