@@ -65,10 +65,11 @@ function newWindow() {
 }
 
 function allocationFields(event: Extract<ShardEvent, { kind: 'allocation-opened' | 'allocation-closed' }>) {
-  const { allocation, username, transport, client, relayed } = event.allocation
+  const { allocation, username, keyId, transport, client, relayed } = event.allocation
   const fields = {
     allocation,
     username,
+    keyId,
     transport,
     client: formatAddress(client),
     relayed: relayed.map(formatAddress),

@@ -28,7 +28,9 @@ export function wantedListeners(
   listeners: RelayConfig['listeners'],
   addresses: readonly AddressPair[],
 ): ListenerOptions[] {
-  const everywhere = [...new Set(addresses.map(({ bind }) => bind))]
+  const binds = [...new Set(addresses.map(({ bind }) => bind))]
+  // An unspecified address holds the port on every address of its family.
+  const everywhere = binds.filter((bind) => bind === unspecified(bind) || !binds.includes(unspecified(bind)))
   return listeners.flatMap(({ protocol, address, port }) =>
     (address ? [address] : everywhere).map((host) => ({ protocol, address: host, port })),
   )

@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Metrics } from './metrics.ts'
+import { http } from './node-http.ts'
 import { loadReportOf, type RelayStatus, unready } from './status.ts'
 
 /** Probes, Prometheus and a person: more connections than this are none of them. */
@@ -16,7 +17,7 @@ export class ControlServer {
   constructor(status: () => RelayStatus, metrics: Metrics) {
     this.#status = status
     this.#metrics = metrics
-    this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    this.#server = http.createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       void this.#answer(request, response)
     })
     this.#server.maxConnections = CONNECTIONS_MAX

@@ -25,5 +25,6 @@ export function settle(): void {
   flushCompileCache()
   setFlagsFromString('--expose-gc')
   const collect: unknown = runInNewContext('gc')
+  // Only the last resort gives the emptied pages back to the system.
   if (typeof collect === 'function') collect({ type: 'major', flavor: 'last-resort' })
 }

@@ -28,9 +28,18 @@ export class ListenerSet {
   }
 
   async #reconcile(wanted: readonly ListenerOptions[]): Promise<string[]> {
-    const failures: string[] = []
     const byKey = new Map(wanted.map((options, index) => [keyOf(options, index), options]))
-    for (const [key, options] of byKey) {
+    let failures = await this.#open(byKey)
+    const closed = await this.#closeAllBut(byKey)
+    // What was closed may have stood in the way: 0.0.0.0 of an address of its own, say.
+    if (failures.length > 0 && closed) failures = await this.#open(byKey)
+    this.#missing = failures.length
+    return failures
+  }
+
+  async #open(wanted: ReadonlyMap<string, ListenerOptions>): Promise<string[]> {
+    const failures: string[] = []
+    for (const [key, options] of wanted) {
       if (this.#bound.has(key)) continue
       try {
         this.#bound.set(key, await this.#io.listen(options))
@@ -38,13 +47,16 @@ export class ListenerSet {
         failures.push((error as Error).message)
       }
     }
-    this.#missing = failures.length
-    for (const [key, { id }] of this.#bound) {
-      if (byKey.has(key)) continue
+    return failures
+  }
+
+  async #closeAllBut(wanted: ReadonlyMap<string, ListenerOptions>): Promise<boolean> {
+    const gone = [...this.#bound].filter(([key]) => !wanted.has(key))
+    for (const [key, { id }] of gone) {
       this.#bound.delete(key)
       await this.#io.closeListener(id)
     }
-    return failures
+    return gone.length > 0
   }
 }
 

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import http from 'node:http'
-import https from 'node:https'
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import type { RequestOptions } from 'node:https'
 import type { RelayConfig } from '../api/config.ts'
 import { type Directives, directives, type LoadReport } from '../api/load-report.ts'
+import { http, https } from './node-http.ts'
 
 export type OperatorConfig = NonNullable<RelayConfig['operator']>
 
@@ -13,8 +14,10 @@ export interface ReportClientOptions {
   readonly directed: (directives: Directives) => void
   /** Called when reports begin to fail, with why, and when they succeed again. */
   readonly reachable: (reachable: boolean, why?: string) => void
+  readonly timeoutMs?: number
 }
 
+/** An operator that takes a connection and says nothing counts as unreachable after this. */
 const TIMEOUT_MS = 5_000
 const BACKOFF_MAX_MS = 30_000
 const BACKOFF_DOUBLINGS_MAX = 10
@@ -32,12 +35,12 @@ export class ReportClient {
   #failures = 0
   #intervalSeconds: number | undefined
   #timer: NodeJS.Timeout | undefined
-  #request: http.ClientRequest | undefined
+  #request: ClientRequest | undefined
   #stopped = false
   /** A report is due by timer, none is under way. */
   #waiting = false
   #urgent = false
-  #agent: { agent: http.Agent; key: string } | undefined
+  #agent: { agent: Agent; key: string } | undefined
 
   constructor(options: ReportClientOptions) {
     this.#options = options
@@ -111,11 +114,10 @@ export class ReportClient {
     const url = new URL(`/v1/relays/${encodeURIComponent(report.uid)}/report`, operator.url)
     const body = JSON.stringify(report)
     const token = operator.tokenFile && readFileSync(operator.tokenFile, 'utf8').trim()
-    const options: https.RequestOptions = {
+    const options: RequestOptions = {
       method: 'POST',
       agent: this.#agentFor(operator, url),
-      timeout: TIMEOUT_MS,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(this.#options.timeoutMs ?? TIMEOUT_MS),
       headers: {
         'content-type': 'application/json',
         'content-length': Buffer.byteLength(body),
@@ -136,7 +138,7 @@ export class ReportClient {
   }
 
   /** Keeps its connection until the trust changes. */
-  #agentFor({ caFile, serverName }: OperatorConfig, url: URL): http.Agent {
+  #agentFor({ caFile, serverName }: OperatorConfig, url: URL): Agent {
     const ca = caFile && readFileSync(caFile, 'utf8')
     const key = [url.origin, serverName, ca].join('|')
     if (this.#agent?.key === key) return this.#agent.agent
@@ -150,7 +152,7 @@ export class ReportClient {
   }
 }
 
-async function readBody(response: http.IncomingMessage): Promise<string> {
+async function readBody(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {

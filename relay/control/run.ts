@@ -8,7 +8,7 @@ import { createLogger, type Logger } from './log.ts'
 import { Metrics } from './metrics.ts'
 import { Relay } from './relay.ts'
 import { ReportClient } from './report-client.ts'
-import { SettingsFiles } from './settings.ts'
+import { type Loaded, SettingsFiles } from './settings.ts'
 import { loadReportOf } from './status.ts'
 
 export interface RunOptions extends IdentityFlags {
@@ -40,6 +40,8 @@ class RelayProcess {
   readonly #client: ReportClient
   readonly #watch: FileWatch
   readonly #onSignal = () => this.#relay.terminate()
+  /** The files are watched anyway; who sends SIGHUP out of habit must not end the calls. */
+  readonly #onReload = () => this.#reload()
   #end: (code: number) => void = () => undefined
   #ticker: NodeJS.Timeout | undefined
   #ticks = 0
@@ -54,15 +56,11 @@ class RelayProcess {
     return running
   }
 
-  private constructor(
-    options: RunOptions,
-    files: SettingsFiles,
-    loaded: ReturnType<SettingsFiles['load']>,
-    chosen: ChosenIo,
-  ) {
+  private constructor(options: RunOptions, files: SettingsFiles, loaded: Loaded, chosen: ChosenIo) {
     const { config } = loaded.settings
     this.#log = createLogger(options.logLevel)
     if (chosen.note) this.#log.warn(chosen.note)
+    if ((config.workers ?? 1) > 1) this.#log.warn({ workers: config.workers }, 'this version runs one worker')
     this.#files = files
     this.ended = new Promise((resolve) => {
       this.#end = resolve
@@ -92,19 +90,21 @@ class RelayProcess {
     const { allocations } = this.#relay
     this.#log.info({ code, allocations }, code === 0 ? 'drained; ending' : 'ending with live allocations')
     for (const signal of SIGNALS) process.off(signal, this.#onSignal)
+    process.off('SIGHUP', this.#onReload)
     clearInterval(this.#ticker)
     this.#watch.close()
     this.#client.stop()
     await Promise.all([this.#server.close(), this.#relay.close()])
   }
 
-  async #start(loaded: ReturnType<SettingsFiles['load']>): Promise<void> {
+  async #start(loaded: Loaded): Promise<void> {
     const control = await this.#server.listen(this.#relay.control.address, this.#relay.control.port)
     this.#relay.control = { address: control.address, port: control.port }
     await this.#relay.start(loaded)
     this.#watch.setFiles(loaded.files)
     this.#client.start()
     for (const signal of SIGNALS) process.on(signal, this.#onSignal)
+    process.on('SIGHUP', this.#onReload)
     this.#ticker = setInterval(() => this.#tick(), TICK_MS)
     const { identity, version, listeners, addresses, capacity } = this.#relay.status()
     const bound = listeners.map(({ protocol, address, port }) => ({ protocol, address, port }))
@@ -118,7 +118,9 @@ class RelayProcess {
   #reload(): void {
     const loaded = this.#files.load()
     this.#watch.setFiles(loaded.files)
-    void this.#relay.apply(loaded)
+    this.#relay.apply(loaded).catch((error: Error) => {
+      this.#log.error({ err: error }, 'the new configuration is in force only in part')
+    })
   }
 
   #tick(): void {

@@ -79,6 +79,23 @@ test('each file is refused alone and what it last said well stays', async (t) =>
   assert.notEqual(source.load().settings.certificate!.fingerprint, good.certificate!.fingerprint)
 })
 
+test('addresses that vanish stay in force', (t) => {
+  const at = folder(t)
+  writeFileSync(
+    join(at, 'relay.yaml'),
+    'realm: r\nlisteners: [{protocol: udp, port: 3478}]\nrelay: {addressesFile: addresses.yaml}\n',
+  )
+  writeFileSync(join(at, 'addresses.yaml'), '')
+  const source = new SettingsFiles(join(at, 'relay.yaml'))
+  assert.deepEqual([source.load().settings.addresses, source.load().problems], [[], []])
+  writeFileSync(join(at, 'addresses.yaml'), '[{"advertise": "203.0.113.5"}]')
+  assert.deepEqual(source.load().problems, [])
+  writeFileSync(join(at, 'addresses.yaml'), '')
+  const { settings, problems } = source.load()
+  assert.deepEqual(settings.addresses, [{ advertise: '203.0.113.5' }])
+  assert.match(problems[0]!.message, /^addresses\.yaml names no address any more/)
+})
+
 test('a first configuration that is bad is refused', (t) => {
   const at = folder(t)
   writeFileSync(join(at, 'relay.yaml'), 'realm: 7\n')

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import {
   type KeyRingFile,
@@ -70,9 +70,8 @@ export class SettingsFiles {
         this.#keyRing)
       : undefined
     this.#addresses = addressesFile
-      ? (this.#try('InvalidAddresses', () =>
-          this.#readYaml(this.#resolve(addressesFile), relayAddressesFile, []),
-        ) ?? this.#addresses)
+      ? (this.#try('InvalidAddresses', () => this.#readAddresses(this.#resolve(addressesFile))) ??
+        this.#addresses)
       : undefined
     const { tls } = config
     this.#certificate = tls
@@ -110,6 +109,13 @@ export class SettingsFiles {
   #files({ credentials, relay, tls }: RelayConfig): string[] {
     const named = [credentials.keysFile, relay.addressesFile, tls?.certFile, tls?.keyFile]
     return [this.#path, ...named.filter((file) => file !== undefined).map((file) => this.#resolve(file))]
+  }
+
+  /** Having no address any more would end every call, so that it is taken for a fault of whoever writes the file. */
+  #readAddresses(file: string): RelayAddress[] {
+    const addresses = this.#readYaml(file, relayAddressesFile, [])
+    if (addresses.length > 0 || !this.#addresses?.length) return addresses
+    throw new Error(`${basename(file)} names no address any more; the last ones stay in force`)
   }
 
   #readYaml<S extends z.ZodType>(file: string, schema: S, empty?: unknown): z.output<S> {

@@ -1,11 +1,8 @@
 import type { ClientTransport } from '../turn/contract.ts'
 
 /** Where packets come from and go to; `peer` is the relay side. */
-export const SIDES = ['udp', 'tcp', 'tls', 'dtls', 'peer'] as const satisfies readonly (
-  | ClientTransport
-  | 'peer'
-)[]
-export type Side = (typeof SIDES)[number]
+const SIDES = ['udp', 'tcp', 'tls', 'dtls', 'peer'] as const satisfies readonly (ClientTransport | 'peer')[]
+type Side = (typeof SIDES)[number]
 
 export interface SideTraffic {
   packetsIn: number

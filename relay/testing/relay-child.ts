@@ -73,11 +73,11 @@ export class RelayChild {
     this.#child?.kill(signal)
   }
 
-  /** The first line from `from` on that the condition holds for; rejects when the process ends without it. */
-  line(condition: (line: LogLine) => boolean, from = 0): Promise<LogLine> {
+  /** The first line that the condition holds for; rejects when the process ends without it. */
+  line(condition: (line: LogLine) => boolean): Promise<LogLine> {
     return new Promise((resolve, reject) => {
       const look = () => {
-        const found = this.lines.slice(from).find(condition)
+        const found = this.lines.find(condition)
         const ended = this.#child?.exitCode !== null || this.#child.signalCode !== null
         if (!found && !ended) return
         this.#waiters.delete(look)

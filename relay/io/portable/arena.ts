@@ -1,7 +1,7 @@
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
 
 /** The largest UDP payload and the largest stream frame: 65,535 of ChannelData with header and padding. */
-export const MAX_PACKET_BYTES = 65_540
+const MAX_PACKET_BYTES = 65_540
 
 /**
  * The one buffer that every received packet is copied into, since node:dgram hands out buffers without head

@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { IoCounters, RelayIo } from '../io/io.ts'
+import { TransportAddress } from '../stun/address.ts'
+import type { AllocationEvent, Forward, Link, Output, TurnMachine } from '../turn/contract.ts'
+import { Shard, type ShardEvent } from './shard.ts'
+
+const CLIENT = new TransportAddress().set4(0xc0000201, 4000)
+const PEER = new TransportAddress().set4(0xc0000202, 5000)
+const LINK: Link = { id: 3, transport: 'tcp', local: CLIENT, remote: CLIENT }
+const ALLOCATION: AllocationEvent = {
+  allocation: 1,
+  link: 3,
+  username: 'u',
+  keyId: 'static',
+  realm: 'r',
+  transport: 'tcp',
+  client: CLIENT,
+  relayed: [PEER],
+}
+
+/** A shard between an io and a machine that only write down what they are told. */
+function setUp() {
+  const calls: string[] = []
+  const events: ShardEvent[] = []
+  const outputs: Output[] = []
+  const machine = {
+    forward: undefined as Forward | undefined,
+    deadline: Number.POSITIVE_INFINITY,
+    broken: false,
+  }
+  const note =
+    (name: string) =>
+    (...args: unknown[]) =>
+      void calls.push(`${name} ${args.filter((arg) => typeof arg === 'number').join(' ')}`.trim())
+  const io = {
+    counters: {} as IoCounters,
+    start: note('start'),
+    now: () => 1000,
+    wakeAt: note('wakeAt'),
+    bindRelay: note('bindRelay'),
+    closeRelay: note('closeRelay'),
+    sendToClient: note('sendToClient'),
+    sendToPeer: note('sendToPeer'),
+    closeLink: note('closeLink'),
+    setLinkInUse: (link: number, inUse: boolean) => void calls.push(`setLinkInUse ${link} ${inUse}`),
+  } as unknown as RelayIo
+  const turn: TurnMachine = {
+    addLink: note('addLink'),
+    removeLink: note('removeLink'),
+    handleClientData: () => {
+      if (machine.broken) throw new Error('a bug')
+      return machine.forward
+    },
+    handlePeerData: () => machine.forward,
+    relayBound: note('relayBound'),
+    relayBindFailed: note('relayBindFailed'),
+    pollTimeout: () => machine.deadline,
+    handleTimeout: note('handleTimeout'),
+    nextOutput: () => outputs.shift(),
+    setWallClockOffset: note('setWallClockOffset'),
+  }
+  const shard = new Shard({ io, machine: turn, unixMs: () => 5000, onEvent: (event) => events.push(event) })
+  shard.start()
+  shard.linkOpened(LINK)
+  calls.length = 0
+  return { shard, calls, events, outputs, machine }
+}
+
+test('a packet goes on where the machine says, and is counted on both sides', () => {
+  const { shard, calls, machine } = setUp()
+  machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 52, length: 160 }
+  shard.clientData(3, CLIENT, new Uint8Array(300), 48, 164)
+  assert.deepEqual(calls, ['sendToPeer 9 52 160'])
+  assert.deepEqual(shard.traffic.tcp, { packetsIn: 1, bytesIn: 164, packetsOut: 0, bytesOut: 0 })
+  assert.deepEqual(shard.traffic.peer, { packetsIn: 0, bytesIn: 0, packetsOut: 1, bytesOut: 160 })
+  machine.forward = { target: 'client', socket: 3, to: CLIENT, offset: 44, length: 164 }
+  shard.peerData(9, PEER, new Uint8Array(300), 48, 160)
+  assert.equal(calls[1], 'sendToClient 3 44 164')
+  assert.equal(shard.traffic.tcp.bytesOut, 164)
+})
+
+test('outputs are performed at the end of a batch', () => {
+  const { shard, calls, events, outputs } = setUp()
+  outputs.push(
+    { kind: 'transmit', link: 3, to: CLIENT, bytes: new Uint8Array(20) },
+    { kind: 'bind-relay', relay: 9, family: 4, bind: PEER, dontFragment: false },
+    { kind: 'allocation-opened', at: 1, allocation: ALLOCATION },
+    { kind: 'close-relay', relay: 9 },
+    { kind: 'close-link', link: 3 },
+  )
+  shard.batchEnd()
+  assert.deepEqual(calls, [
+    'sendToClient 3 0 20',
+    'bindRelay 9',
+    'setLinkInUse 3 true',
+    'closeRelay 9',
+    'closeLink 3',
+  ])
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['allocation-opened'],
+  )
+})
+
+test('the timer is set only for what comes sooner', () => {
+  const { shard, calls, machine } = setUp()
+  machine.deadline = 3000
+  shard.batchEnd()
+  machine.deadline = 4000
+  shard.batchEnd()
+  machine.deadline = 2000
+  shard.batchEnd()
+  assert.deepEqual(calls, ['wakeAt 3000', 'wakeAt 2000'])
+  machine.deadline = 4000
+  shard.wake()
+  shard.batchEnd()
+  assert.deepEqual(calls.slice(2), ['handleTimeout 1000', 'wakeAt 4000'])
+})
+
+test('a fault of the machine costs one packet', () => {
+  const { shard, calls, events, machine } = setUp()
+  machine.broken = true
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
+  assert.deepEqual(
+    events.map(({ kind }) => kind),
+    ['fault'],
+  )
+  machine.broken = false
+  machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 48, length: 20 }
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
+  assert.deepEqual(calls, ['sendToPeer 9 48 20'])
+})
+
+test('data of a link that is gone is ignored', () => {
+  const { shard, calls, machine } = setUp()
+  machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 48, length: 20 }
+  shard.linkClosed(3)
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
+  assert.deepEqual(calls, ['removeLink 3 1000'])
+})
