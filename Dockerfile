@@ -31,8 +31,8 @@ COPY relay relay
 # A relay takes half the time to start and 30 MB less when Node finds it compiled. The cache is of one user id.
 RUN mkdir -p node_modules/.cache && chown 65532:65532 node_modules/.cache
 USER 65532:65532
-RUN printf '%s\n' 'realm: build' 'listeners: [{protocol: udp, address: 127.0.0.1, port: 3478}]' \
-      'relay: {addresses: [{advertise: 127.0.0.1}]}' > /tmp/build.yaml \
+RUN printf '%s\n' 'realm: build' 'listeners: [{protocol: udp, address: 127.0.0.1, port: 0}]' \
+      'relay: {addresses: [{advertise: 127.0.0.1}]}' 'control: {address: 127.0.0.1, port: 0}' > /tmp/build.yaml \
  && timeout --preserve-status --signal=TERM 5 node relay/main.ts --config /tmp/build.yaml \
  && rm /tmp/build.yaml
 ENTRYPOINT ["node", "/app/relay/main.ts"]

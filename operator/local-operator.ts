@@ -20,6 +20,8 @@ import type { StateDirectory } from './local/state-directory.ts'
 /** How long the greeting waits for the rest of the fleet after its first relay. */
 const GREETING_PATIENCE_MS = 1500
 const DRAIN_NEWS_MS = 10_000
+/** One Ctrl-C arrives twice under npm: from the terminal, and passed on by npm. */
+const SAME_KEYPRESS_MS = 500
 /** Steps that the person at the terminal hears of. */
 const TOLD: ReadonlySet<Action['kind']> = new Set(['create-relay', 'drain', 'undrain', 'delete-relay'])
 
@@ -37,7 +39,7 @@ export class LocalOperator {
   readonly #watch: ClusterWatch
   #firstReadyMs: number | undefined
   #greeted = false
-  #signals = 0
+  #stoppedAtMs: number | undefined
   readonly #stopping = Promise.withResolvers<void>()
 
   constructor(options: StandaloneOptions, state: StateDirectory, port: number, apiKeys: readonly ApiKey[]) {
@@ -146,11 +148,12 @@ export class LocalOperator {
   }
 
   #stop(): void {
-    this.#signals++
-    if (this.#signals === 1) {
+    if (this.#stoppedAtMs === undefined) {
+      this.#stoppedAtMs = performance.now()
       this.#stopping.resolve()
       return
     }
+    if (performance.now() - this.#stoppedAtMs < SAME_KEYPRESS_MS) return
     process.exitCode = 1
     void this.#driver.endAll()
   }

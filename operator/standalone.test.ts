@@ -6,11 +6,12 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { UdpClient } from '../relay/testing/udp-client.ts'
+import type { IceServer } from './credentials/issue.ts'
 import { checkUrl } from './fleet/probe.ts'
 import type { ClusterView } from './http/cluster-view.ts'
-import type { IceServer } from './http/ice-routes.ts'
 
 const STANDALONE = fileURLToPath(new URL('./standalone.ts', import.meta.url))
 const LOOK_EVERY_MS = 100
@@ -83,6 +84,20 @@ function childrenOf(pid: number): number[] {
   }
 }
 
+function udpPort(server: IceServer | undefined): number {
+  return Number(/:(\d+)\?transport=udp/.exec(server?.urls.join(' ') ?? '')?.[1])
+}
+
+/** Holds an allocation until the test ends. */
+async function allocate(t: TestContext, server: IceServer | undefined) {
+  const port = udpPort(server)
+  const { username = '', credential = '' } = server ?? {}
+  const client = await new UdpClient({ port, username, password: credential }).open()
+  t.after(() => client.close())
+  await client.allocate()
+  return { client, port }
+}
+
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
@@ -105,7 +120,7 @@ describe('a fleet on this machine', () => {
     const answer = (await (await fetch(`${url}/v1/clusters`)).json()) as { clusters: ClusterView[] }
     return answer.clusters[0]?.relays ?? []
   }
-  const hosts = (servers: IceServer[]) => servers.map(({ urls }) => urls[0])
+  const children = () => childrenOf(running.process.pid ?? 0)
 
   before(async () => {
     writeFileSync(join(directory, 'fleet.yaml'), clusterFile(2))
@@ -115,7 +130,7 @@ describe('a fleet on this machine', () => {
 
   after(async () => {
     const { process: child } = running
-    if (child.exitCode === null) {
+    if (child.exitCode === null && child.signalCode === null) {
       child.kill('SIGKILL')
       await once(child, 'exit')
     }
@@ -144,7 +159,7 @@ describe('a fleet on this machine', () => {
   })
 
   test('a relay that dies is handed out no more, and another takes its place', async (t) => {
-    const pids = childrenOf(running.process.pid ?? 0)
+    const pids = children()
     assert.equal(pids.length, 2)
     const victim = pids[0] ?? 0
     process.kill(victim, 'SIGKILL')
@@ -155,16 +170,20 @@ describe('a fleet on this machine', () => {
     t.diagnostic(`dead relay replaced after ${Math.round(performance.now() - killedAtMs)} ms`)
   })
 
-  test('with fewer replicas a relay drains and goes', async () => {
+  test('with fewer replicas a relay drains, and goes when its last allocation has ended', async (t) => {
+    const clients = await Promise.all((await ice()).map((server) => allocate(t, server)))
     writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1))
-    await eventually('one relay handed out', 10_000, async () =>
-      (await ice()).length === 1 ? true : undefined,
-    )
-    await eventually('one process', 20_000, () =>
-      childrenOf(running.process.pid ?? 0).length === 1 ? true : undefined,
-    )
+    const [kept] = await eventually('one relay handed out', 10_000, async () => {
+      const servers = await ice()
+      return servers.length === 1 ? servers : undefined
+    })
+    const leaving = clients.find(({ port }) => port !== udpPort(kept))
+    assert.ok(leaving)
+    await leaving.client.refresh()
+    assert.deepEqual((await relays()).map(({ state }) => state).sort(), ['Draining', 'Ready'])
+    await leaving.client.refresh(0)
+    await eventually('one process', 20_000, () => (children().length === 1 ? true : undefined))
     assert.equal((await relays()).length, 1)
-    assert.equal(hosts(await ice()).length, 1)
   })
 
   test('a mistake in the file changes nothing and is told with its line', async () => {
@@ -174,22 +193,44 @@ describe('a fleet on this machine', () => {
     writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1))
   })
 
-  test('Ctrl-C lets the relays drain and leaves no process', async () => {
-    const pids = childrenOf(running.process.pid ?? 0)
-    assert.ok(pids.length > 0)
+  test('Ctrl-C lets calls end, hands out no relay meanwhile, and leaves no process', async (t) => {
+    const [server] = await ice()
+    const { client } = await allocate(t, server)
+    const pids = children()
     running.process.kill('SIGINT')
-    const [code] = await once(running.process, 'exit')
+    await running.line(/^stopping: the relays drain/, 5000)
+    await client.refresh()
+    assert.deepEqual(await ice(), [])
+    const exited = once(running.process, 'exit')
+    await client.refresh(0)
+    const [code] = await exited
     assert.equal(code, 0, running.lines.join('\n'))
     assert.deepEqual(pids.filter(isAlive), [])
   })
 
+  test('a second Ctrl-C ends the calls too', async (t) => {
+    running = start(directory, ['--port', '0'])
+    url = (await running.line(/^Console {2}(http:\S+)\/$/, 30_000))[1] ?? ''
+    await allocate(t, (await ice())[0])
+    const pids = children()
+    running.process.kill('SIGINT')
+    await running.line(/^stopping/, 5000)
+    const exited = once(running.process, 'exit')
+    // One key press can arrive twice, so that the second one must come a little later.
+    const again = setInterval(() => running.process.kill('SIGINT'), LOOK_EVERY_MS)
+    const [code] = await exited
+    clearInterval(again)
+    assert.equal(code, 1)
+    assert.deepEqual(pids.filter(isAlive), [])
+  })
+
   test('a fleet whose operator is killed ends by itself', async () => {
-    const again = start(directory, ['--port', '0'])
-    await again.line(/^Console/, 30_000)
-    const pids = childrenOf(again.process.pid ?? 0)
+    running = start(directory, ['--port', '0'])
+    await running.line(/^Console/, 30_000)
+    const pids = children()
     assert.ok(pids.length > 0)
-    again.process.kill('SIGKILL')
-    await once(again.process, 'exit')
+    running.process.kill('SIGKILL')
+    await once(running.process, 'exit')
     await eventually('no process', 10_000, () => (pids.some(isAlive) ? undefined : true))
   })
 })

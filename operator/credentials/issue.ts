@@ -5,7 +5,7 @@ import { chooseRelays, type RelayChoice } from './choose-relays.ts'
 import { relayUrls } from './ice-urls.ts'
 
 /** What a page hands to `RTCPeerConnection`. */
-interface IceServer {
+export interface IceServer {
   urls: string[]
   username: string
   credential: string

@@ -18,7 +18,9 @@ export interface FleetOptions {
 }
 
 const DEFAULT_REPORT_INTERVAL_SECONDS = 2
-const CLUSTERS_MAX = 2000
+const CLUSTERS_MAX = 10_000
+/** Clusters that are known from reports only: whoever may report cannot crowd out those that exist. */
+const HEARSAY_CLUSTERS_MAX = 500
 /** A cluster has at most 1000 relays and during a rollout as many again. */
 const RELAYS_PER_CLUSTER_MAX = 2500
 /** Counts of allocations move all the time: they wake the plan at most this often per cluster. */
@@ -64,7 +66,7 @@ class FleetRegistry implements Fleet {
   }
 
   report(report: LoadReport, nowMs: number): Directives {
-    const memory = this.#clusters.get(report.cluster) ?? this.#create(report.cluster)
+    const memory = this.#clusters.get(report.cluster) ?? this.#createFromHearsay(report.cluster)
     if (!memory) return this.#keepGoing(report)
     const before = memory.loads.get(report.uid)
     if (before ? !isLate(before, report, nowMs) : hasRoom(memory, nowMs)) {
@@ -120,6 +122,13 @@ class FleetRegistry implements Fleet {
 
   onChange(listener: (key: ClusterKey) => void): void {
     this.#listeners.push(listener)
+  }
+
+  #createFromHearsay(key: ClusterKey): ClusterMemory | undefined {
+    const hearsay = [...this.#clusters].filter(([, memory]) => !memory.directives && !memory.published)
+    const [oldest] = hearsay
+    if (oldest && hearsay.length >= HEARSAY_CLUSTERS_MAX) this.forget(oldest[0])
+    return this.#create(key)
   }
 
   #create(key: ClusterKey): ClusterMemory | undefined {

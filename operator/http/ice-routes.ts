@@ -1,17 +1,11 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Fleet, PublishedCluster } from '../controller/contract.ts'
+import type { IceServer } from '../credentials/issue.ts'
 import type { Authentication, Principal } from './authentication.ts'
 import { badRequest, forbidden, HttpError, notFound, unavailable } from './http-error.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import { parseWith } from './validation.ts'
-
-/** An `RTCIceServer` as a browser takes it. */
-export interface IceServer {
-  urls: string[]
-  username: string
-  credential: string
-}
 
 /** Chooses relays and makes credentials; undefined: no relay is ready. */
 export type IceIssuer = (

@@ -59,10 +59,21 @@ export interface KubeDriverOptions {
   wallMs: () => number
 }
 
+/** What follows from a TurnCluster and the operator's endpoint alone. */
+interface DerivedCluster {
+  cluster: TurnCluster
+  revision: string
+  desiredConfigHash: string
+  endpoint: OperatorEndpoint
+}
+
 /** Drives Kubernetes: observes from what the reflectors mirror, and writes only what differs. */
 export class KubeDriver implements Driver {
   readonly #options: KubeDriverOptions
   readonly #foreign: ForeignObjects
+  /** By the object as the reflector has it, so that an unchanged one is judged once. */
+  readonly #derived = new WeakMap<KubeObject, DerivedCluster>()
+  readonly #dataHashes = new WeakMap<ConfigMapObject, string>()
 
   constructor(options: KubeDriverOptions) {
     this.#options = options
@@ -70,7 +81,7 @@ export class KubeDriver implements Driver {
   }
 
   async observe(key: ClusterKey): Promise<ObservedCluster | undefined> {
-    const { world, fleet, podInputs, endpoint } = this.#options
+    const { world, fleet } = this.#options
     const { namespace } = splitKey(key)
     if (!world.hasSynced(namespace))
       throw new Error(`namespace ${namespace} is not known yet: ${world.problems().join('; ')}`)
@@ -80,19 +91,18 @@ export class KubeDriver implements Driver {
       world.secrets.keepOnly(key, namespace, [])
       return undefined
     }
-    const cluster = await this.#parse(object)
+    const { cluster, revision, desiredConfigHash } = await this.#derive(object)
     const { name, uid } = cluster.metadata
     const pods = world.podsOf(key, namespace)
     const own = pods.filter((pod) => isOwnedBy(pod, uid))
     const relays = own.flatMap((pod) => observedRelay(name, pod) ?? [])
     const configMap = world.configMaps.get(`${namespace}/${configMapName(name)}`)
-    const configHash =
-      configMap && isOwnedBy(configMap, uid) ? contentHash(canonicalJson(configMap.data ?? {})) : undefined
+    const configHash = configMap && isOwnedBy(configMap, uid) ? this.#dataHash(configMap) : undefined
     const tls = await this.#readTls(key, cluster)
     return {
       key,
       cluster,
-      revision: relayRevision(cluster, podInputs()),
+      revision,
       relays,
       nodes: await world.nodes.nodes(relays.flatMap(({ node }) => node ?? [])),
       foreign: await this.#foreignNames(key, cluster, pods),
@@ -101,7 +111,7 @@ export class KubeDriver implements Driver {
       loads: fleet.loads(key),
       checks: fleet.checks(key),
       ...(configHash === undefined ? {} : { configHash }),
-      desiredConfigHash: relayConfigHash(cluster, endpoint()),
+      desiredConfigHash,
     }
   }
 
@@ -230,6 +240,23 @@ export class KubeDriver implements Driver {
     } catch (error) {
       return judgeReadError(error)
     }
+  }
+
+  async #derive(object: KubeObject): Promise<DerivedCluster> {
+    const endpoint = this.#options.endpoint()
+    const known = this.#derived.get(object)
+    if (known?.endpoint === endpoint) return known
+    const cluster = await this.#parse(object)
+    const revision = relayRevision(cluster, this.#options.podInputs())
+    const derived = { cluster, revision, endpoint, desiredConfigHash: relayConfigHash(cluster, endpoint) }
+    this.#derived.set(object, derived)
+    return derived
+  }
+
+  #dataHash(configMap: ConfigMapObject): string {
+    const hash = this.#dataHashes.get(configMap) ?? contentHash(canonicalJson(configMap.data ?? {}))
+    this.#dataHashes.set(configMap, hash)
+    return hash
   }
 
   /** A spec that an older schema let through cannot be worked on: its condition says so, and its relays stay. */

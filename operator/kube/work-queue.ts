@@ -3,8 +3,8 @@ import { backoffMs, type Clock } from './clock.ts'
 const BACKOFF_FIRST_MS = 50
 const BACKOFF_MAX_MS = 300_000
 const KEYS_MAX = 100_000
-const RATE_PER_SECOND = 20
-const BURST = 50
+const RATE_PER_SECOND = 200
+const BURST = 400
 
 export interface WorkQueueOptions {
   /** Works on one key; may ask to come back. A throw comes back with back-off. */

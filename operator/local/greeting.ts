@@ -1,5 +1,5 @@
+import type { IceServer } from '../credentials/issue.ts'
 import type { ClusterView } from '../http/cluster-view.ts'
-import type { IceServer } from '../http/ice-routes.ts'
 
 export interface GreetingOptions {
   url: string

@@ -68,12 +68,16 @@ async function check() {
 async function showIce() {
   try {
     const { iceServers, ttl } = await askIce()
-    byId('ice-text').textContent =
-      `// good for ${Math.round(ttl / 60)} minutes\n${JSON.stringify({ iceServers }, null, 2)}`
+    const text = JSON.stringify(iceServers, null, 2)
+    byId('ice-text').textContent = `// good for ${duration(ttl)}\nconst iceServers = ${text}`
   } catch (error) {
     byId('ice-text').textContent = error.message
   }
   byId('ice').hidden = false
+}
+
+function duration(seconds) {
+  return seconds >= 7200 ? `${Math.floor(seconds / 3600)} hours` : `${Math.floor(seconds / 60)} minutes`
 }
 
 async function lookAgain() {

@@ -19,13 +19,18 @@ export function transportOf(url) {
  * @param {string | undefined} certificateHint what is known of the relay's certificate, for the reader
  */
 export async function checkUrl(server, certificateHint) {
-  const attempt = new Attempt(server)
+  let attempt
+  try {
+    attempt = new Attempt(server)
+  } catch (error) {
+    return { ok: false, failure: `The browser does not take this URL: ${error.message}` }
+  }
   try {
     const connectMs = await attempt.connect()
     const roundTripMs = await attempt.echo()
     return { ok: true, connectMs, roundTripMs }
-  } catch (failure) {
-    return { ok: false, failure: attempt.explain(failure, certificateHint) }
+  } catch {
+    return { ok: false, failure: attempt.explain(certificateHint) }
   } finally {
     attempt.close()
   }
@@ -83,13 +88,12 @@ class Attempt {
     this.#callee.close()
   }
 
-  explain(failure, certificateHint) {
+  explain(certificateHint) {
     const answered = this.#errors.find(({ code }) => code !== 701)
     if (answered) return answerInWords(answered)
     if (this.#candidates > 0) {
       return 'The relay gave out its ports, but no data came through them: look at its log, and whether its relay ports are open for UDP.'
     }
-    if (failure instanceof DOMException) return `The browser does not take this URL: ${failure.message}`
     return unreachableInWords(this.#server.url, this.#errors, certificateHint)
   }
 
@@ -143,6 +147,8 @@ function unreachableInWords(url, errors, certificateHint) {
   const port = /:(\d+)(?:\?|$)/.exec(url)?.[1] ?? 'of the relay'
   const told = errors.map(({ text }) => text).find((text) => text)
   const suffix = told ? ` (701 ${told})` : ''
+  if (/lookup/i.test(told ?? ''))
+    return `The host name does not resolve: ask its DNS, or wait until it is known.${suffix}`
   const transport = transportOf(url)
   if (transport === 'TLS') {
     if (certificateHint) return `${certificateHint}${suffix}`
