@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -8,10 +9,10 @@ import { parseArgs } from 'node:util'
 import type { GeneratorLine, GeneratorOptions } from './generator.ts'
 import { type BenchNetwork, benchNetwork } from './network.ts'
 import { type Measurement, summarize, table } from './report.ts'
-import { CONTENDERS, type Contender, CREDENTIAL, PORT, RunningServer } from './servers.ts'
+import { type Contender, CREDENTIAL, contenders, PORT, RunningServer } from './servers.ts'
 
 /** Relays ChannelData through our relay and through coturn, alternately, and compares the CPU time it takes. */
-const USAGE = `usage: npm run bench -- [--runs N] [--seconds S] [--flows N] [--window N] [--bytes N] [--json FILE]`
+const USAGE = `usage: npm run bench -- [--runs N] [--seconds S] [--flows N] [--window N] [--bytes N] [--datapath auto|portable|batched] [--json FILE]`
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 const REST_MS = 1_000
 
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     flows: { type: 'string', default: '16' },
     window: { type: 'string', default: '4' },
     bytes: { type: 'string', default: '160' },
+    datapath: { type: 'string', default: 'auto' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -32,7 +34,19 @@ async function main(): Promise<void> {
     process.stdout.write(`${USAGE}\n`)
     return
   }
+  const programs = missingPrograms()
+  if (programs.length > 0) {
+    throw new Error(
+      `missing: ${programs.join(', ')}; install the Debian packages coturn, iproute2 and util-linux`,
+    )
+  }
   const network = benchNetwork()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      network.remove()
+      process.exit(1)
+    })
+  }
   const load: GeneratorOptions = {
     server: { address: network.serverAddress, port: PORT },
     local: network.generatorAddress,
@@ -51,7 +65,7 @@ async function main(): Promise<void> {
   const measurements: Measurement[] = []
   try {
     for (let run = 1; run <= positive('runs'); run++) {
-      for (const contender of CONTENDERS) {
+      for (const contender of contenders(values.datapath)) {
         const measurement = await measure(contender, network, load)
         measurements.push(measurement)
         const { name, packetsPerSecond, packetsPerCpuSecond } = measurement
@@ -110,10 +124,20 @@ async function measure(
   }
 }
 
+function missingPrograms(): string[] {
+  const folders = (process.env.PATH ?? '').split(delimiter)
+  return ['turnserver', 'taskset', 'ip'].filter(
+    (program) => !folders.some((folder) => existsSync(join(folder, program))),
+  )
+}
+
 function positive(name: 'runs' | 'seconds' | 'flows' | 'window' | 'bytes'): number {
   const value = Number(values[name])
   if (Number.isInteger(value) && value > 0) return value
   throw new Error(`--${name} must be a whole number above 0\n${USAGE}`)
 }
 
-await main()
+await main().catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 1
+})

@@ -20,8 +20,13 @@ export interface Contender {
   start(network: BenchNetwork, folder: string): { command: string[]; ready: RegExp }
 }
 
-export const CONTENDERS: readonly Contender[] = [
-  {
+/** Our relay on a data path, and coturn. */
+export function contenders(datapath: string): readonly Contender[] {
+  return [turnfleet(datapath), coturn]
+}
+
+function turnfleet(datapath: string): Contender {
+  return {
     name: 'turnfleet',
     start(network, folder) {
       const config: RelayConfigInput = {
@@ -30,6 +35,7 @@ export const CONTENDERS: readonly Contender[] = [
         relay: { addresses: [{ advertise: network.serverAddress }], ports: RELAY_PORTS },
         credentials: { users: [{ username: CREDENTIAL.username, password: CREDENTIAL.password }] },
         peers: { allow: [network.generatorAddress] },
+        datapath: datapath as RelayConfigInput['datapath'],
         limits: {
           allocationsPerUser: 4000,
           bytesPerSecondPerAllocation: 0,
@@ -42,24 +48,25 @@ export const CONTENDERS: readonly Contender[] = [
         ready: /"msg":"ready"/,
       }
     },
+  }
+}
+
+const coturn: Contender = {
+  name: 'coturn',
+  start(network, folder) {
+    const { username, password, realm } = CREDENTIAL
+    const flags = ['-n', '--no-cli', '--no-tls', '--no-dtls', '--lt-cred-mech', '--relay-threads=1']
+    const loopback = network.serverAddress === '127.0.0.1' ? ['--allow-loopback-peers'] : []
+    const command = [
+      ...['turnserver', ...flags, ...loopback, '--log-file=stdout', '--simple-log'],
+      ...[`--listening-ip=${network.serverAddress}`, `--relay-ip=${network.serverAddress}`],
+      ...[`--listening-port=${PORT}`, `--min-port=${RELAY_PORTS.min}`, `--max-port=${RELAY_PORTS.max}`],
+      ...[`--realm=${realm}`, `--user=${username}:${password}`, `--pidfile=${join(folder, 'pid')}`],
+      `--userdb=${join(folder, 'turndb')}`,
+    ]
+    return { command, ready: /\(admin thread\)/ }
   },
-  {
-    name: 'coturn',
-    start(network, folder) {
-      const { username, password, realm } = CREDENTIAL
-      const flags = ['-n', '--no-cli', '--no-tls', '--no-dtls', '--lt-cred-mech', '--relay-threads=1']
-      const loopback = network.serverAddress === '127.0.0.1' ? ['--allow-loopback-peers'] : []
-      const command = [
-        ...['turnserver', ...flags, ...loopback, '--log-file=stdout', '--simple-log'],
-        ...[`--listening-ip=${network.serverAddress}`, `--relay-ip=${network.serverAddress}`],
-        ...[`--listening-port=${PORT}`, `--min-port=${RELAY_PORTS.min}`, `--max-port=${RELAY_PORTS.max}`],
-        ...[`--realm=${realm}`, `--user=${username}:${password}`, `--pidfile=${join(folder, 'pid')}`],
-        `--userdb=${join(folder, 'turndb')}`,
-      ]
-      return { command, ready: /\(admin thread\)/ }
-    },
-  },
-]
+}
 
 /** A contender that runs. */
 export class RunningServer {

@@ -1,11 +1,14 @@
-import { readFile } from 'node:fs/promises'
 import { KubeClient } from '../../operator/kube/client.ts'
 import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
 import type { KubeObject, ListOf } from '../../operator/kube/objects.ts'
 import { until } from './command.ts'
 
-const CRD_FILE = new URL('../../charts/turnfleet/crds/turnclusters.turnfleet.dev.yaml', import.meta.url)
-const POLL_MS = 25
+/** The CRD of the chart. */
+export const CRD_FILE = new URL(
+  '../../charts/turnfleet/crds/turnclusters.turnfleet.dev.yaml',
+  import.meta.url,
+)
+const POLL_MS = 40
 
 /** An object as the tests look at it. */
 export interface AnyObject extends KubeObject {
@@ -76,9 +79,8 @@ export class Api {
     await this.client.request({ method: 'DELETE', path: objectPath(object), body })
   }
 
-  /** Installs the CRD of the chart and waits until the API server serves it. */
-  async installCrd(kubectl: (args: readonly string[], input?: string) => Promise<string>): Promise<void> {
-    await kubectl(['create', '-f', '-'], await readFile(CRD_FILE, 'utf8'))
+  /** Waits until the API server serves what `CRD_FILE` declares. */
+  async untilServed(): Promise<void> {
     await this.until('TurnClusters are served', async () => {
       await this.list('turnfleet.dev/v1alpha1', 'TurnCluster')
       return true

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { binaryDirectory } from './binaries.ts'
 import { type BinaryName, CONTROL_PLANE_BINARIES } from './binaries-choice.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
@@ -14,7 +15,10 @@ const READY_WAIT_MS_MAX = 60_000
 const READY_POLL_MS = 50
 const CLUSTER_NAMES = ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc']
 
-/** The controllers without which objects have no owner, namespace or service account behind them. */
+/**
+ * The controllers without which objects have no owner, namespace or service account behind them; none of those
+ * that would miss the kubelets of nodes that are only played.
+ */
 export const OBJECT_CONTROLLERS = [
   'garbage-collector-controller',
   'namespace-controller',
@@ -37,6 +41,8 @@ export interface ControlPlaneOptions {
   serviceCidr?: string
   /** Further arguments of kube-apiserver. */
   apiserverArguments?: readonly string[]
+  /** Files that are created before the controllers start: the garbage collector looks for new kinds every 30 s only. */
+  manifests?: readonly URL[]
   /** Write every request to `audit.log`. */
   audit?: boolean
 }
@@ -91,6 +97,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     programs.start('etcd', etcdArguments(settings))
     programs.start('kube-apiserver', apiserverArguments(settings))
     await untilReady(programs, adminKubeconfig)
+    for (const file of settings.manifests)
+      await programs.run('kubectl', ['--kubeconfig', adminKubeconfig, 'create', '-f', fileURLToPath(file)])
     programs.start('kube-controller-manager', controllerManagerArguments(settings))
     if (settings.withScheduler) programs.start('kube-scheduler', schedulerArguments(settings))
     return {
@@ -143,6 +151,7 @@ async function settle(options: ControlPlaneOptions, binaries: string): Promise<S
     serviceCidr: options.serviceCidr ?? '10.96.0.0/16',
     apiserverArguments: options.apiserverArguments ?? [],
     audit: options.audit ?? false,
+    manifests: options.manifests ?? [],
     directory,
     binaries,
     ports: { apiserver: options.port || first!, etcd: etcd!, etcdPeer: etcdPeer! },

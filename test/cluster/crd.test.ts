@@ -5,7 +5,7 @@ import { brokenRules, SPEC_RULES } from '../../operator/api/rules.ts'
 import { type TurnClusterSpecInput, turnClusterSpec } from '../../operator/api/turn-cluster.ts'
 import { KubeError } from '../../operator/kube/client.ts'
 import type { KubeObject } from '../../operator/kube/objects.ts'
-import { Api } from './api.ts'
+import { Api, CRD_FILE } from './api.ts'
 import { type ControlPlane, startControlPlane } from './control-plane.ts'
 
 interface Cluster extends KubeObject {
@@ -16,9 +16,9 @@ let plane: ControlPlane
 let api: Api
 
 before(async () => {
-  plane = await startControlPlane({ controllers: ['namespace-controller'] })
+  plane = await startControlPlane({ controllers: ['namespace-controller'], manifests: [CRD_FILE] })
   api = await Api.of(plane.adminKubeconfig)
-  await api.installCrd(plane.kubectl)
+  await api.untilServed()
 })
 
 after(async () => {

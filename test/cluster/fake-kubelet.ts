@@ -25,14 +25,20 @@ export interface FakeRelay {
   errors: string[]
 }
 
+interface MountedFiles {
+  token: string
+  relayYaml: string
+  ca: string
+}
+
 /**
  * Plays the nodes of a cluster: binds pods to nodes, one of a TurnCluster to a node, says that they run, and
  * reports to the operator as their relays would, with tokens of the real API server.
  */
 export class FakeKubelet {
   readonly relays = new Map<string, FakeRelay>()
-  /** Pods of these names never start. */
-  readonly broken = new Set<string>()
+  /** Nodes that take no further pod. */
+  readonly cordoned = new Set<string>()
   readonly #api: Api
   readonly #pods: Reflector<PodObject>
   readonly #nodes = new Set<string>()
@@ -41,6 +47,7 @@ export class FakeKubelet {
   readonly #again = new Set<string>()
   readonly #timers = new Map<string, NodeJS.Timeout>()
   readonly #sequence = new Map<string, number>()
+  readonly #mounted = new Map<string, MountedFiles>()
   #stopped = false
 
   constructor(api: Api, namespace: string) {
@@ -133,7 +140,7 @@ export class FakeKubelet {
       relay.pod = pod
       return
     }
-    if (pod.status?.phase === 'Failed' || this.broken.has(name)) return
+    if (pod.status?.phase === 'Failed') return
     const node = pod.spec?.nodeName ?? (await this.#bind(pod))
     if (!node) return
     await this.#run(pod)
@@ -157,7 +164,7 @@ export class FakeKubelet {
         .filter(({ metadata }) => metadata.labels?.[CLUSTER_LABEL] === cluster)
         .flatMap(({ spec }) => spec?.nodeName ?? []),
     )
-    const node = [...this.#nodes].find((candidate) => !taken.has(candidate))
+    const node = [...this.#nodes].find((candidate) => !taken.has(candidate) && !this.cordoned.has(candidate))
     if (!node) {
       const unscheduled = {
         type: 'PodScheduled',
@@ -197,6 +204,7 @@ export class FakeKubelet {
 
   #forget(name: string): void {
     this.relays.delete(name)
+    this.#mounted.delete(name)
     clearTimeout(this.#timers.get(name))
     this.#timers.delete(name)
   }
@@ -220,14 +228,12 @@ export class FakeKubelet {
     if (relay.silent) return
     const { name, namespace = '', uid = '', labels = {} } = relay.pod.metadata
     const cluster = labels[CLUSTER_LABEL] ?? ''
-    const configMap = await this.#api.find<ConfigMapObject>('v1', 'ConfigMap', namespace, `${cluster}-relay`)
+    const { token, relayYaml, ca } = await this.#files(relay.pod, cluster)
     // JSON is what the operator writes; a real relay reads it as YAML.
-    const config = relayConfig.parse(JSON.parse(configMap?.data?.['relay.yaml'] ?? '{}'))
-    const token = await this.#token(relay.pod)
+    const config = relayConfig.parse(JSON.parse(relayYaml))
     const listeners = config.listeners.map(({ protocol, port }) => ({ protocol, port }))
     const report = { ...this.#loadReport(relay, `${namespace}/${cluster}`), listeners }
     const url = `${config.operator?.url}/v1/relays/${uid}/report`
-    const ca = configMap?.data?.['operator-ca.crt'] ?? ''
     const { status, text } = await send('POST', url, token, ca, {
       servername: config.operator?.serverName,
       body: report,
@@ -237,6 +243,28 @@ export class FakeKubelet {
     relay.directives.push(answer)
     relay.draining = answer.drain
     this.#sequence.set(name, report.sequence + 1)
+  }
+
+  /** What is mounted into the pod: the last content while the API server is away, as with a real kubelet. */
+  async #files(pod: PodObject, cluster: string): Promise<MountedFiles> {
+    const { name, namespace } = pod.metadata
+    const last = this.#mounted.get(name)
+    try {
+      const token = last?.token ?? (await this.#token(pod))
+      const configMap = await this.#api.find<ConfigMapObject>(
+        'v1',
+        'ConfigMap',
+        namespace,
+        `${cluster}-relay`,
+      )
+      const data = configMap?.data ?? {}
+      const files = { token, relayYaml: data['relay.yaml'] ?? '', ca: data['operator-ca.crt'] ?? '' }
+      this.#mounted.set(name, files)
+      return files
+    } catch (error) {
+      if (!last) throw error
+      return last
+    }
   }
 
   #loadReport({ pod, allocations, draining }: FakeRelay, cluster: string): Omit<LoadReport, 'listeners'> {

@@ -12,8 +12,8 @@ import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
 import type { KubeObject, PodObject } from '../../operator/kube/objects.ts'
 import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
 import { Operator } from '../../operator/main.ts'
-import { Api } from './api.ts'
-import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
+import { Api, CRD_FILE } from './api.ts'
+import { type ControlPlane, freePorts, OBJECT_CONTROLLERS, startControlPlane } from './control-plane.ts'
 import { FakeKubelet } from './fake-kubelet.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import { CLUSTER_RULES, grantOperator, serveNamespace } from './operator-rights.ts'
@@ -34,9 +34,9 @@ let api: Api
 let firstKubelet: FakeKubelet
 
 before(async () => {
-  plane = await startControlPlane()
+  plane = await startControlPlane({ controllers: OBJECT_CONTROLLERS, manifests: [CRD_FILE] })
   api = await Api.of(plane.adminKubeconfig)
-  await api.installCrd(plane.kubectl)
+  await api.untilServed()
   firstKubelet = new FakeKubelet(api, 'default')
   for (const [i, name] of NODES.entries()) await firstKubelet.addNode(name, `203.0.113.${10 + i}`)
 })
@@ -294,7 +294,7 @@ test('a storm of refusals makes no hot loop, and the cluster comes up after it',
         : { status: 429, reason: 'TooManyRequests', retryAfterSeconds: 1 }
     }
     await stage.create({ replicas: 1 })
-    const seconds = 4
+    const seconds = 3
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
     assert.ok(refused > 2 && refused / seconds < 10, `${refused} refused writes in ${seconds} s`)
     proxy.fault = () => undefined
@@ -390,6 +390,27 @@ test('the operator process stays small, and ends on SIGTERM while its relays go 
     await ended
     await stage.close()
     await rm(account, { recursive: true })
+  }
+})
+
+test('while the API server is away relays are answered and clients served; afterwards work goes on', async () => {
+  const stage = await Stage.open('away')
+  try {
+    const operator = await stage.operator(await newProxy())
+    const cluster = await stage.create({ replicas: 2 })
+    await stage.untilReady(2)
+    await plane.kill('kube-apiserver')
+    const relays = [...stage.kubelet.relays.values()]
+    const answered = relays.map(({ directives }) => directives.length)
+    const heard = async () => relays.every(({ directives }, i) => directives.length >= answered[i]! + 12)
+    await api.until('a dozen reports of each relay are answered', heard)
+    assert.equal(operator.fleet.published('away/public')?.relays.length, 2)
+    assert.equal((await readiness(stage.port)).status, 200)
+    await plane.restart('kube-apiserver')
+    await api.merge(cluster, { spec: { replicas: 3 } })
+    await stage.untilReady(3)
+  } finally {
+    await stage.close()
   }
 })
 

@@ -7,9 +7,9 @@ import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
 import type { ConfigMapObject, KubeObject, PodObject, SecretObject } from '../../operator/kube/objects.ts'
 import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
 import { Operator } from '../../operator/main.ts'
-import { Api } from './api.ts'
-import { type ControlPlane, freePorts, startControlPlane } from './control-plane.ts'
-import { FakeKubelet, send } from './fake-kubelet.ts'
+import { Api, CRD_FILE } from './api.ts'
+import { type ControlPlane, freePorts, OBJECT_CONTROLLERS, startControlPlane } from './control-plane.ts'
+import { FakeKubelet, type FakeRelay, send } from './fake-kubelet.ts'
 import { grantOperator } from './operator-rights.ts'
 import { TestAuthority } from './pki.ts'
 
@@ -33,9 +33,9 @@ let apiKey: string
 let reachable = true
 
 before(async () => {
-  plane = await startControlPlane({ audit: true })
+  plane = await startControlPlane({ audit: true, controllers: OBJECT_CONTROLLERS, manifests: [CRD_FILE] })
   api = await Api.of(plane.adminKubeconfig)
-  await api.installCrd(plane.kubectl)
+  await api.untilServed()
   for (const name of [NAMESPACE, OWN])
     await api.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   const hasAccount = async () => Boolean(await api.find('v1', 'ServiceAccount', NAMESPACE, 'default'))
@@ -89,6 +89,10 @@ async function startOperator(): Promise<Operator> {
   })
   await started.start()
   return started
+}
+
+function drainingRelay(): FakeRelay | undefined {
+  return [...kubelet.relays.values()].find((relay) => relay.draining)
 }
 
 /** The authority that relays are given. */
@@ -208,7 +212,7 @@ test('an idle operator writes nothing', async () => {
     [...(await pods('public')), await read('public')].map(({ metadata }) => metadata.resourceVersion)
   const before = await objects()
   const writesBefore = await operatorWrites()
-  await new Promise((resolve) => setTimeout(resolve, 6_000))
+  await new Promise((resolve) => setTimeout(resolve, 4_500))
   assert.deepEqual(await objects(), before)
   assert.deepEqual((await operatorWrites()).slice(writesBefore.length), [])
 })
@@ -260,9 +264,7 @@ test('scaling down drains, waits for the calls to end, and only then deletes', a
     return loads.filter(({ report }) => report.allocations === 5).length === 3
   })
   await api.merge(cluster, { spec: { replicas: 2 } })
-  const draining = await api.until('one relay drains', async () =>
-    [...kubelet.relays.values()].find((relay) => relay.draining),
-  )
+  const draining = await api.until('one relay drains', async () => drainingRelay())
   const { name, uid } = draining.pod.metadata
   assert.ok(
     !operator.fleet.published('turn/public')?.relays.some((relay) => relay.uid === uid),
@@ -281,10 +283,10 @@ test('scaling down drains, waits for the calls to end, and only then deletes', a
 
 test('a drain that lasts too long ends, and an Event says what it cost', async () => {
   const cluster = await read('public')
-  const { name, uid } = (await pods('public'))[0]!.metadata
-  const relay = kubelet.relays.get(name)!
-  for (const each of kubelet.relays.values()) each.allocations = each === relay ? 1 : 7
+  for (const relay of kubelet.relays.values()) relay.allocations = 3
   await api.merge(cluster, { spec: { replicas: 1, drain: { maxDuration: '1s' } } })
+  const drained = await api.until('one relay drains', async () => drainingRelay())
+  const { name, uid } = drained.pod.metadata
   await api.until('it is gone', async () =>
     (await pods('public')).every(({ metadata }) => metadata.uid !== uid),
   )
@@ -295,9 +297,42 @@ test('a drain that lasts too long ends, and an Event says what it cost', async (
   )
   const forced = events.find(({ reason }) => reason === 'DrainDeadline')
   assert.equal(forced?.type, 'Warning')
-  assert.match(forced?.note ?? '', new RegExp(`${name}.*1 allocations`))
+  assert.match(forced?.note ?? '', new RegExp(`${name}.*drain\\.maxDuration is over`))
   await api.merge(cluster, { spec: { replicas: 2, drain: { maxDuration: '4h' } } })
   await api.until('two are Ready', async () => operator.fleet.published('turn/public')?.relays.length === 2)
+})
+
+test('a node whose public address changes tells its relay without a restart', async () => {
+  const relay = [...kubelet.relays.values()][0]!
+  const { name, uid } = relay.pod.metadata
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: relay.node } }
+  await api.merge(node, { metadata: { annotations: { 'turnfleet.dev/public-address': '203.0.113.99' } } })
+  const published = () => operator.fleet.published('turn/public')?.relays.find((each) => each.uid === uid)
+  await api.until('the new address is published', async () => published()?.addresses[0] === '203.0.113.99')
+  assert.equal((await api.find<PodObject>('v1', 'Pod', NAMESPACE, name))?.metadata.uid, uid)
+})
+
+test('a node that is cordoned loses its relay: replaced first, drained, deleted', async () => {
+  for (const relay of kubelet.relays.values()) relay.allocations = 2
+  const leaving = [...kubelet.relays.values()][0]!
+  const { uid } = leaving.pod.metadata
+  const published = () => operator.fleet.published('turn/public')?.relays ?? []
+  await plane.kubectl(['cordon', leaving.node])
+  kubelet.cordoned.add(leaving.node)
+  await api.until('it drains', async () => leaving.draining)
+  await api.until('another relay serves in its place', async () => {
+    return published().length === 2 && published().every((relay) => relay.uid !== uid)
+  })
+  assert.ok(
+    (await pods('public')).some(({ metadata }) => metadata.uid === uid && !metadata.deletionTimestamp),
+  )
+  leaving.allocations = 0
+  await api.until('it is deleted', async () =>
+    (await pods('public')).every(({ metadata }) => metadata.uid !== uid),
+  )
+  await plane.kubectl(['uncordon', leaving.node])
+  kubelet.cordoned.delete(leaving.node)
+  for (const relay of kubelet.relays.values()) relay.allocations = 0
 })
 
 test('demand that returns brings a draining relay back instead of a new one', async () => {
@@ -306,9 +341,7 @@ test('demand that returns brings a draining relay back instead of a new one', as
   const before = await uids()
   for (const relay of kubelet.relays.values()) relay.allocations = 5
   await api.merge(cluster, { spec: { replicas: 1 } })
-  const draining = await api.until('one relay drains', async () =>
-    [...kubelet.relays.values()].find((relay) => relay.draining),
-  )
+  const draining = await api.until('one relay drains', async () => drainingRelay())
   await api.merge(cluster, { spec: { replicas: 2 } })
   await api.until(
     'it serves again',

@@ -63,14 +63,20 @@ export async function joinRoom(
   prepare?: (page: Page) => Promise<void>,
 ) {
   const page = await browser.newPage()
+  const faults: string[] = []
+  page.on('pageerror', (error) => faults.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error') faults.push(message.text())
+  })
+  page.on('websocket', (w) => { const t0 = Date.now(); w.on('framesent', (f) => faults.push(`${Date.now() - t0} > ${String(f.payload).slice(0, 130)}`)); w.on('framereceived', (f) => faults.push(`${Date.now() - t0} < ${String(f.payload).slice(0, 130)}`)); w.on('close', () => faults.push('WS CLOSE')) })
   await prepare?.(page)
   await page.goto(url)
   await page.fill('#room', room)
   await page.click('#join button')
-  return caller(page)
+  return caller(page, faults)
 }
 
-function caller(page: Page): Caller {
+function caller(page: Page, faults: string[]): Caller {
   return {
     page,
     async state(state, timeoutMs) {
@@ -85,7 +91,7 @@ function caller(page: Page): Caller {
       return page.evaluate(READ_FIGURES) as Promise<CallFigures>
     },
     async log() {
-      return (await page.locator('#log li').allTextContents()).join('\n')
+      return [...(await page.locator('#log li').allTextContents()), ...faults].join('\n')
     },
   }
 }
@@ -105,6 +111,14 @@ const READ_FIGURES = `(() => {
     videoSeconds: $('remote').currentTime,
   }
 })()`
+
+/** Waits until both sides are connected; an error tells what both have seen. */
+export async function bothConnected(callers: Caller[], timeoutMs: number): Promise<void> {
+  const outcomes = await Promise.allSettled(callers.map((caller) => caller.state('connected', timeoutMs)))
+  if (outcomes.every(({ status }) => status === 'fulfilled')) return
+  const logs = await Promise.all(callers.map((caller) => caller.log()))
+  throw new Error(`no call within ${timeoutMs} ms\n${logs.join('\n--- the other side\n')}`)
+}
 
 /** Types a chat message on one side and waits until it is read on the other: the data channel works. */
 export async function chat(from: Caller, to: Caller, text: string): Promise<void> {

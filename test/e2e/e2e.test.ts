@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { Browser } from 'playwright-core'
 import { background, command, until } from '../cluster/command.ts'
 import { droppedPackets } from '../cluster/network.ts'
-import { type Caller, chat, joinRoom, launchBrowser } from './browser.ts'
+import { bothConnected, type Caller, chat, joinRoom, launchBrowser } from './browser.ts'
 import {
   addressesOf,
   applyAndWait,
@@ -90,7 +90,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     const server = background('turnserver', args, { log, netns: 'tf-open' })
     try {
       await until('the RFC 5780 server listens', async () =>
-        (await readFile(log, 'utf8')).includes(`UDP listener opened on: ${second}:3479`),
+        (await inNamespace('tf-open', ['ss', '-lun'])).includes(`${second}:3479`),
       )
       const ask = (own: string) => ['turnutils_natdiscovery', '-m', '-f', '-L', own, '-l', '40001', first]
       const before = await droppedPackets(world.office.router)
@@ -242,7 +242,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     const startedAt = performance.now()
     await launchBoth()
     const [inOffice, atHome] = await bothJoin(webUrl, 'meeting')
-    await Promise.all([inOffice.state('connected', 15_000), atHome.state('connected', 15_000)])
+    await bothConnected([inOffice, atHome], 15_000)
     const connectedMs = performance.now() - startedAt
     figure('browser start to connected', connectedMs)
     await chat(inOffice, atHome, 'hello from the office')

@@ -1,0 +1,9 @@
+/** Something that takes any bytes: it throws where what they lead to is wrong. */
+export interface Target {
+  /** Inputs that a fuzzing run begins with. */
+  readonly seeds: readonly Uint8Array[]
+  /** Pieces that chance would not find. */
+  readonly dictionary: readonly Uint8Array[]
+  /** Must do the same whenever it gets the same bytes. */
+  run(input: Uint8Array): void
+}

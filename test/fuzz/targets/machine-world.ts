@@ -1,0 +1,271 @@
+import assert from 'node:assert/strict'
+import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
+import type { TransportAddress } from '../../../relay/stun/address.ts'
+import { formatAddress, formatIp } from '../../../relay/stun/address-text.ts'
+import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
+import { readText } from '../../../relay/stun/attributes.ts'
+import { CLASS } from '../../../relay/stun/methods.ts'
+import { StunReader } from '../../../relay/stun/reader.ts'
+import {
+  type BindFailure,
+  type Forward,
+  HEAD_ROOM_BYTES,
+  type Output,
+  TAIL_ROOM_BYTES,
+} from '../../../relay/turn/contract.ts'
+import { LocalQuota } from '../../../relay/turn/quota.ts'
+import { TurnServer } from '../../../relay/turn/server.ts'
+import { turnServerConfig } from '../../../relay/turn/server-config.ts'
+import { Random } from '../../simulation/random.ts'
+import { ReferenceModel } from '../../simulation/reference-model.ts'
+import { address, EPOCH_SECONDS, OTHER_USER, relayConfigFor, USER } from '../../support/turn-harness.ts'
+
+export const REST_SECRET = 'rest secret'
+const LIMITS = {
+  allocations: 4,
+  allocationsPerUser: 3,
+  permissionsPerAllocation: 3,
+  channelsPerAllocation: 2,
+}
+const OWN = ['192.0.2.1', '2001:db8::1']
+/** The only peers outside the relay that a client may ever reach; at these ports. */
+const REACHABLE = new Set(['8.8.8.8', '9.9.9.9', '1.1.1.1', '2600::1'])
+const isReachable = (ip: string, port: number) => REACHABLE.has(ip) && (port >= 1024 || port === 443)
+
+export interface FuzzedClient {
+  readonly link: number
+  readonly from: TransportAddress
+  nonce: string | undefined
+}
+
+/** A TURN server in virtual time; after every step what it said is compared with what a server may say. */
+export class MachineWorld {
+  now = 1000
+  /** What the system answers to a bind; `later` leaves it open. */
+  onBind: 'bound' | 'later' | BindFailure = 'bound'
+  readonly clients: readonly FuzzedClient[]
+  readonly bound = new Map<number, TransportAddress>()
+  readonly binding = new Map<number, TransportAddress>()
+  readonly server: TurnServer
+  lastRequest = new Uint8Array(0)
+  token: Uint8Array = new Uint8Array(8)
+  readonly #model = new ReferenceModel()
+  readonly #quota = new LocalQuota()
+  readonly #ports = { 4: new Uint8Array(65_536), 6: new Uint8Array(65_536) }
+  readonly #perUser = new Map<string, number>()
+  readonly #reader = new StunReader()
+  readonly #links = new Set<number>()
+
+  constructor() {
+    const random = new Random(1)
+    this.server = new TurnServer({
+      config: this.#config([]),
+      crypto: { ...nodeCrypto, randomBytes: (length) => random.bytes(length) },
+      quota: this.#quota,
+      portMap: ({ advertise }) => this.#ports[advertise.family],
+    })
+    this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
+    this.openLink(1)
+    this.openLink(2)
+    this.clients = [
+      '1 198.51.100.7:4000',
+      '1 198.51.100.7:4001',
+      '2 198.51.100.8:4000',
+      '1 [2a00::7]:4000',
+      '1 198.51.100.7:0',
+      '1 224.0.0.1:4000',
+    ].map((text) => ({ link: Number(text[0]), from: address(text.slice(2)), nonce: undefined }))
+  }
+
+  openLink(id: number): void {
+    if (this.#links.has(id)) return
+    this.#links.add(id)
+    const remote = id === 2 ? address('198.51.100.8:4000') : undefined
+    const local = address('192.0.2.1:3478')
+    this.server.addLink({ id, transport: id === 2 ? 'tcp' : 'udp', local, remote })
+  }
+
+  closeLink(id: number): void {
+    this.#links.delete(id)
+    this.step(() => this.server.removeLink(id, this.now))
+  }
+
+  /** From now on the policy denies these addresses beside the built-in ones. */
+  deny(ips: readonly string[]): void {
+    this.#model.denied.clear()
+    for (const ip of ips) this.#model.deny(ip)
+    this.step(() => this.server.updateConfig(this.#config(ips)))
+  }
+
+  fromClient(client: FuzzedClient, bytes: Uint8Array): void {
+    const name = key(client.link, client.from)
+    this.#model.arrived(name, bytes)
+    const { buffer, before } = withRooms(bytes)
+    this.step(() => {
+      const { link, from } = client
+      const forward = this.server.handleClientData(
+        link,
+        from,
+        buffer,
+        HEAD_ROOM_BYTES,
+        bytes.length,
+        this.now,
+      )
+      if (forward) this.#checkFromClient(name, forward, bytes.length)
+    })
+    checkOutside(buffer, before, bytes.length)
+  }
+
+  fromPeer(relay: number, peer: TransportAddress, bytes: Uint8Array): void {
+    const { buffer, before } = withRooms(bytes)
+    this.step(() => {
+      const forward = this.server.handlePeerData(relay, peer, buffer, HEAD_ROOM_BYTES, bytes.length, this.now)
+      if (forward) this.#checkToClient(forward, peer, bytes.length)
+    })
+    checkOutside(buffer, before, bytes.length)
+  }
+
+  /** The system answers the oldest bind that is open. */
+  answerBind(): void {
+    const [first] = this.binding
+    if (first) this.#answerBind(first[0], first[1])
+  }
+
+  pass(seconds: number): void {
+    const end = this.now + seconds * 1000
+    while (this.server.pollTimeout() <= end) {
+      this.now = Math.max(this.now, this.server.pollTimeout())
+      this.step(() => this.server.handleTimeout(this.now))
+      assert.ok(this.server.pollTimeout() > this.now, 'a timeout that was handled is due again')
+    }
+    this.now = end
+  }
+
+  /** One call into the server, then all that it has to say. */
+  step(call: () => void): void {
+    call()
+    for (let output = this.server.nextOutput(); output; output = this.server.nextOutput()) this.#play(output)
+    const { allocationCount, permissionCount, channelCount } = this.server
+    assert.ok(allocationCount + this.server.reservationCount <= LIMITS.allocations, 'too many allocations')
+    assert.ok(permissionCount <= allocationCount * LIMITS.permissionsPerAllocation, 'too many permissions')
+    assert.ok(channelCount <= allocationCount * LIMITS.channelsPerAllocation, 'too many channels')
+    assert.ok(this.bound.size + this.binding.size <= 2 * allocationCount, 'a socket without an allocation')
+  }
+
+  /** Nothing may be left when every lifetime has passed. */
+  checkEmpty(): void {
+    const { allocationCount, permissionCount, channelCount, reservationCount } = this.server
+    const left = [allocationCount, permissionCount, channelCount, reservationCount]
+    assert.deepEqual(left, [0, 0, 0, 0], 'state leaked')
+    assert.equal(this.bound.size + this.binding.size, 0, 'sockets leaked')
+    assert.equal(this.#quota.total, 0, 'quota leaked')
+    assert.ok(this.#ports[4].indexOf(1) < 0 && this.#ports[6].indexOf(1) < 0, 'ports leaked')
+    assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
+  }
+
+  #play(output: Output): void {
+    if (output.kind === 'transmit') this.#answered(output)
+    else if (output.kind === 'bind-relay') this.#bind(output.relay, output.bind)
+    else if (output.kind === 'close-relay') {
+      assert.ok(this.bound.delete(output.relay) !== this.binding.delete(output.relay), 'closed twice')
+    } else if (output.kind === 'allocation-opened') {
+      const held = (this.#perUser.get(output.allocation.username) ?? 0) + 1
+      this.#perUser.set(output.allocation.username, held)
+      assert.ok(held <= LIMITS.allocationsPerUser, 'a user holds more than the quota')
+    } else if (output.kind === 'allocation-closed') {
+      const { username, link, client } = output.allocation
+      this.#perUser.set(username, this.#perUser.get(username)! - 1)
+      this.#model.closed(key(link, client))
+    }
+  }
+
+  #answered({ link, to, bytes }: Extract<Output, { kind: 'transmit' }>): void {
+    assert.ok(to.port !== 0 && formatIp(to) !== '224.0.0.1', 'an answer to an address that cannot have asked')
+    this.#model.answered(key(link, to), bytes, this.now)
+    const reader = this.#reader
+    assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
+    assert.ok(reader.messageClass === CLASS.Success || reader.messageClass === CLASS.Error)
+    const client = this.clients.find((one) => one.link === link && one.from.equals(to))
+    const nonce = reader.find(ATTRIBUTE.Nonce)
+    if (client && nonce >= 0) client.nonce = readText(reader, nonce, 763)
+    const token = reader.find(ATTRIBUTE.ReservationToken)
+    if (token >= 0) this.token = reader.value(token).slice()
+  }
+
+  #bind(relay: number, bind: TransportAddress): void {
+    for (const other of [...this.bound.values(), ...this.binding.values()]) {
+      assert.ok(!other.equals(bind), 'a port that is in use was handed out')
+    }
+    assert.ok(bind.port >= 50_000 && bind.port <= 50_007, 'a port outside the range')
+    this.binding.set(relay, bind)
+    if (this.onBind !== 'later') this.#answerBind(relay, bind)
+  }
+
+  #answerBind(relay: number, bind: TransportAddress): void {
+    const answer = this.onBind
+    this.binding.delete(relay)
+    if (answer === 'bound' || answer === 'later') {
+      this.bound.set(relay, bind)
+      this.step(() => this.server.relayBound(relay, this.now))
+    } else this.step(() => this.server.relayBindFailed(relay, answer, this.now))
+  }
+
+  #checkFromClient(client: string, { target, socket, to, length }: Forward, came: number): void {
+    if (target === 'client') {
+      this.#checkMeeting(client, key(socket, to))
+      return
+    }
+    assert.ok(this.bound.has(socket), 'data left by a socket that is not bound')
+    assert.ok(length <= came, 'more goes to a peer than the client sent')
+    assert.ok(isReachable(formatIp(to), to.port), `${formatAddress(to)} is no peer`)
+    assert.ok(this.#model.permits(client, to, this.now), `${formatAddress(to)} without a permission`)
+  }
+
+  /** Two clients of the relay reach each other only where both let a relay address in. */
+  #checkMeeting(client: string, other: string): void {
+    const both = OWN.map((ip) => address(ip.includes(':') ? `[${ip}]:1` : `${ip}:1`)).some((ip) =>
+      [client, other].every((one) => this.#model.permits(one, ip, this.now)),
+    )
+    assert.ok(both, `${client} and ${other} met without permissions`)
+  }
+
+  #checkToClient({ target, socket, to, length }: Forward, peer: TransportAddress, came: number): void {
+    assert.equal(target, 'client')
+    assert.ok(this.#links.has(socket), 'data for a link that is gone')
+    assert.ok(length <= came + HEAD_ROOM_BYTES + TAIL_ROOM_BYTES, 'more than a header was added')
+    assert.ok(
+      this.#model.permits(key(socket, to), peer, this.now),
+      `${formatAddress(peer)} without a permission`,
+    )
+  }
+
+  #config(deny: readonly string[]) {
+    return turnServerConfig(
+      relayConfigFor({
+        relay: {
+          addresses: [{ advertise: OWN[0]! }, { advertise: OWN[1]! }],
+          ports: { min: 50_000, max: 50_007 },
+        },
+        credentials: { users: [USER, OTHER_USER], keys: [{ id: 'k', secret: REST_SECRET }] },
+        peers: { deny: [...deny] },
+        limits: { ...LIMITS, unauthenticatedResponsesPerSecond: 1_000_000 },
+      }),
+    )
+  }
+}
+
+function key(link: number, client: TransportAddress): string {
+  return `${link}/${formatAddress(client)}`
+}
+
+function withRooms(bytes: Uint8Array): { buffer: Uint8Array; before: Uint8Array } {
+  const buffer = new Uint8Array(HEAD_ROOM_BYTES + bytes.length + TAIL_ROOM_BYTES + 8).fill(0xee)
+  buffer.set(bytes, HEAD_ROOM_BYTES)
+  return { buffer, before: buffer.slice() }
+}
+
+/** Nothing behind the tail room was written. */
+function checkOutside(buffer: Uint8Array, before: Uint8Array, length: number): void {
+  const end = HEAD_ROOM_BYTES + length + TAIL_ROOM_BYTES
+  assert.deepEqual(buffer.subarray(end), before.subarray(end), 'the rooms were overrun')
+}
