@@ -93,8 +93,8 @@ async function allocate(t: TestContext, server: IceServer | undefined) {
   const port = udpPort(server)
   const { username = '', credential = '' } = server ?? {}
   const client = await new UdpClient({ port, username, password: credential }).open()
-  t.after(() => client.close())
   await client.allocate()
+  t.after(() => client.close())
   return { client, port }
 }
 
@@ -184,6 +184,7 @@ describe('a fleet on this machine', () => {
     await leaving.client.refresh(0)
     await eventually('one process', 20_000, () => (children().length === 1 ? true : undefined))
     assert.equal((await relays()).length, 1)
+    for (const { client } of clients) if (client !== leaving.client) await client.refresh(0)
   })
 
   test('a mistake in the file changes nothing and is told with its line', async () => {

@@ -39,7 +39,8 @@ const servePage: RequestListener = (request, response) => {
   response.writeHead(200, {
     'content-type': file.type,
     'cache-control': 'no-cache',
-    'content-security-policy': "default-src 'self'; connect-src 'self'; frame-ancestors 'none'",
+    'content-security-policy':
+      "default-src 'self'; img-src data:; connect-src 'self'; frame-ancestors 'none'",
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
   })

@@ -25,8 +25,10 @@ const HEARSAY_CLUSTERS_MAX = 500
 const RELAYS_PER_CLUSTER_MAX = 2500
 /** Counts of allocations move all the time: they wake the plan at most this often per cluster. */
 const COUNT_CHANGE_INTERVAL_MS = 1000
-/** A relay that has been silent so long is forgotten when the fleet's memory of its cluster is tidied. */
+/** A relay that has been silent so long makes room for others. */
 const SILENT_RELAY_KEPT_MS = 600_000
+/** A relay that the plan does not know, and that is silent for so long, is gone. */
+const GONE_RELAY_KEPT_MS = 30_000
 /** A report with an older start is a late one, unless the newer process has gone silent (its clock was set back). */
 const RESTART_AFTER_SILENCE_MS = 10_000
 
@@ -94,7 +96,7 @@ class FleetRegistry implements Fleet {
     const memory = this.#clusters.get(key) ?? this.#create(key)
     if (!memory) return
     memory.directives = new Map(byUid)
-    const silentSinceMs = this.#nowMs() - SILENT_RELAY_KEPT_MS
+    const silentSinceMs = this.#nowMs() - GONE_RELAY_KEPT_MS
     for (const [uid, load] of memory.loads) {
       if (!byUid.has(uid) && load.receivedAtMs < silentSinceMs) memory.loads.delete(uid)
     }

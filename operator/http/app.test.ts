@@ -313,6 +313,17 @@ test('the state of a cluster and its metrics follow the reports', async () => {
   assert.match(metrics, /turnfleet_operator_http_requests_total\{route="\/v1\/clusters",status="200"\} 1/)
 })
 
+test('a relay that was replaced under its name is shown once', async () => {
+  const { server, fleet } = appWith({ trustLoopback: true })
+  fleet.report({ ...report, uid: 'dead', startedAtMs: 1 }, NOW_MS - 1000)
+  fleet.report({ ...report, uid: 'u0', startedAtMs: 2 }, NOW_MS)
+  const { relays } = (await server.inject({ url: '/v1/clusters/turn/public' })).json()
+  assert.deepEqual(
+    relays.map(({ uid }: { uid: string }) => uid),
+    ['u0'],
+  )
+})
+
 test('the console is a page with a strict policy', async () => {
   const { server } = appWith({ trustLoopback: true })
   const answer = await server.inject({ url: '/' })

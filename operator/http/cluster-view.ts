@@ -55,7 +55,7 @@ export function viewCluster(
   const zones = new Map(published.relays.map((relay) => [relay.uid, relay]))
   const stated = new Map(status?.relays?.map((relay) => [relay.name, relay.state]))
   const relays: RelayView[] = []
-  for (const load of fleet.loads(key).values()) {
+  for (const load of newestByName(fleet.loads(key))) {
     const { uid, name } = load.report
     // The status knows which relays exist; what it does not list has gone.
     if (status?.relays && !status.relaysOmitted && !stated.has(name) && !zones.has(uid)) continue
@@ -76,6 +76,16 @@ export function viewCluster(
     ...(status ? { status } : {}),
     ...(certificateHint === undefined ? {} : { certificateHint }),
   }
+}
+
+/** A relay that was replaced under its name is remembered for a while, and is not there any more. */
+function newestByName(loads: ReadonlyMap<string, RelayLoad>): Iterable<RelayLoad> {
+  const newest = new Map<string, RelayLoad>()
+  for (const load of loads.values()) {
+    const other = newest.get(load.report.name)
+    if (!other || other.report.startedAtMs < load.report.startedAtMs) newest.set(load.report.name, load)
+  }
+  return newest.values()
 }
 
 function relayView(

@@ -6,6 +6,9 @@ const ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** The kubelet renews the token at 80 % of its life; reading it this often is always in time. */
 const TOKEN_REREAD_MS = 60_000
 
+/** What the library makes up where it finds no configuration at all. */
+const NO_CONFIG_SERVER = 'http://localhost:8080'
+
 /** How a request reaches and convinces the API server. */
 interface ConnectionOptions {
   headers: OutgoingHttpHeaders
@@ -60,9 +63,17 @@ export async function inClusterConnection(
 export async function kubeconfigConnection(path?: string): Promise<Connection> {
   const { KubeConfig } = await import('@kubernetes/client-node')
   const config = new KubeConfig()
-  if (path) config.loadFromFile(path)
-  else config.loadFromDefault()
+  try {
+    if (path) config.loadFromFile(path)
+    else config.loadFromDefault()
+  } catch (error) {
+    throw new Error(`the kubeconfig cannot be read: ${(error as Error).message}`)
+  }
   const cluster = config.getCurrentCluster()
+  if (cluster?.server === NO_CONFIG_SERVER)
+    throw new Error(
+      'there is no kubeconfig: name one with --kubeconfig or KUBECONFIG, or run inside a cluster',
+    )
   if (!cluster)
     throw new Error('the kubeconfig names no current cluster: set one by `kubectl config use-context NAME`')
   return {

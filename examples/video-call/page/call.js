@@ -7,6 +7,7 @@ export class Call extends EventTarget {
   #channel
   #signal
   #polite
+  #stream
   #makingOffer = false
   #ignoreOffer = false
 
@@ -14,6 +15,7 @@ export class Call extends EventTarget {
     super()
     this.#signal = signal
     this.#polite = polite
+    this.#stream = stream
     const connection = new RTCPeerConnection({ iceServers, bundlePolicy: 'max-bundle' })
     this.#connection = connection
     connection.onicecandidate = ({ candidate }) => signal({ candidate })
@@ -22,39 +24,41 @@ export class Call extends EventTarget {
     connection.onnegotiationneeded = () => this.#offer()
     connection.onconnectionstatechange = () => this.#fire('state', connection.connectionState)
     connection.ontrack = ({ streams }) => this.#fire('remote-stream', streams[0])
-    // Negotiated on both sides with a fixed id: no side has to wait for the other one to open it.
-    this.#channel = connection.createDataChannel('chat', { negotiated: true, id: 0 })
-    this.#channel.onopen = () => this.#fire('open')
-    this.#channel.onmessage = ({ data }) => this.#fire('text', String(data))
-    for (const track of stream?.getTracks() ?? []) connection.addTrack(track, stream)
+    // The polite side begins with the other one's first offer: two offers at once would be gathered for in vain.
+    if (!polite) this.#begin()
   }
 
   /** Takes what the other side signalled. */
   async receive({ description, candidate }) {
+    if (description) await this.#takeDescription(description)
+    else if (candidate) await this.#takeCandidate(candidate)
+  }
+
+  async #takeDescription(description) {
     const connection = this.#connection
-    if (description) {
-      const collision =
-        description.type === 'offer' && (this.#makingOffer || connection.signalingState !== 'stable')
-      this.#ignoreOffer = collision && !this.#polite
-      if (this.#ignoreOffer) return
-      await connection.setRemoteDescription(description)
-      if (description.type === 'offer') {
-        await connection.setLocalDescription()
-        this.#signal({ description: connection.localDescription })
-      }
-    } else if (candidate) {
-      try {
-        await connection.addIceCandidate(candidate)
-      } catch (error) {
-        if (!this.#ignoreOffer) throw error
-      }
+    const offered = description.type === 'offer'
+    const collision = offered && (this.#makingOffer || connection.signalingState !== 'stable')
+    this.#ignoreOffer = collision && !this.#polite
+    if (this.#ignoreOffer) return
+    if (!this.#channel) this.#begin()
+    await connection.setRemoteDescription(description)
+    if (!offered) return
+    await connection.setLocalDescription()
+    this.#signal({ description: connection.localDescription })
+  }
+
+  async #takeCandidate(candidate) {
+    try {
+      await this.#connection.addIceCandidate(candidate)
+    } catch (error) {
+      if (!this.#ignoreOffer) throw error
     }
   }
 
-  /** Tries again with other relays or fresh credentials; what works already goes on until the new path does. */
+  /** Tries again with other relays or fresh credentials; one side asks, the other follows. */
   restart(iceServers) {
-    this.#connection.setConfiguration({ ...this.#connection.getConfiguration(), iceServers })
-    this.#connection.restartIce()
+    this.renew(iceServers)
+    if (!this.#polite) this.#connection.restartIce()
   }
 
   /** Later gathering uses these; the running connection is not touched. */
@@ -83,6 +87,15 @@ export class Call extends EventTarget {
       bytesSent: pair.bytesSent,
       bytesReceived: pair.bytesReceived,
     }
+  }
+
+  /** Adds what there is to send, which makes the browser ask for a negotiation. */
+  #begin() {
+    // Negotiated on both sides with a fixed id: no side has to wait for the other one to open it.
+    this.#channel = this.#connection.createDataChannel('chat', { negotiated: true, id: 0 })
+    this.#channel.onopen = () => this.#fire('open')
+    this.#channel.onmessage = ({ data }) => this.#fire('text', String(data))
+    for (const track of this.#stream?.getTracks() ?? []) this.#connection.addTrack(track, this.#stream)
   }
 
   async #offer() {
