@@ -1,6 +1,7 @@
 /**
  * TURN REST credentials (draft-uberti-behave-turn-rest-00 §2.2): the username is `expiry:name` with the expiry
- * in Unix seconds, the password is base64(HMAC-SHA1(shared secret, username)). Every key of the ring verifies.
+ * in Unix seconds, the password is base64(HMAC-SHA1(shared secret, username)), or the same with HMAC-SHA256.
+ * Every key of the ring verifies both.
  */
 export interface RestUsername {
   readonly expiresUnixSeconds: number

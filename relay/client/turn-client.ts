@@ -187,7 +187,8 @@ export class TurnClient {
   /** A success must prove itself when the request did; an error only if it claims to (RFC 8489 §9.2.5). */
   #trusts(transaction: Transaction): boolean {
     if (!transaction.authenticated) return true
-    if (this.#reader.messageClass === CLASS.Error && !this.#reader.hasIntegrity) return true
+    const { messageClass, hasIntegrity, hasIntegritySha256 } = this.#reader
+    if (messageClass === CLASS.Error && !hasIntegrity && !hasIntegritySha256) return true
     return this.#authentication.verifies(this.#reader)
   }
 

@@ -45,6 +45,17 @@ const broken: Record<string, [change: [from: string, to: string], said: RegExp]>
     ['limits:', 'realm: again\nlimits:'],
     /^relay\.yaml:8: not valid YAML: Map keys must be unique/,
   ],
+  'an alias without an anchor': [
+    ['limits: {allocations: 10}', 'limits: *usual'],
+    /^relay\.yaml:8: not valid YAML: Unresolved alias/,
+  ],
+  'aliases that multiply': [
+    [
+      'limits: {allocations: 10}',
+      `a: &a [${'x,'.repeat(9)}]\n${[...'bcdefgh'].map((name, i) => `${name}: &${name} [${`*${'abcdefgh'[i]},`.repeat(9)}]\n`).join('')}`,
+    ],
+    /^relay\.yaml:\d+: not valid YAML: Excessive alias count/,
+  ],
   'TLS without a certificate': [
     ['protocol: tcp', 'protocol: tls'],
     /^relay\.yaml:4: listeners\[1\]\.protocol: a tls listener needs/,

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { isCollection, isMap, isPair, isScalar, LineCounter, parseDocument } from 'yaml'
+import { type Document, isCollection, isMap, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import type { z } from 'zod'
 
 /** A file that was refused: one line for each fault, `relay.yaml:12: listeners[0].port: …`. */
@@ -17,14 +17,20 @@ export function parseYaml<S extends z.ZodType>(
   empty: unknown = {},
 ): z.output<S> {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    logLevel: 'error',
+  })
   const name = basename(file)
   const fault = (offset: number | undefined, what: string) =>
     `${name}:${offset === undefined ? 1 : lines.linePos(offset).line}: ${what}`
   if (document.errors.length > 0) {
     throw refused(document.errors.map((error) => fault(error.pos[0], `not valid YAML: ${error.message}`)))
   }
-  const result = schema.safeParse(document.toJS() ?? empty, { reportInput: true })
+  const content = contentOf(document, fault) ?? empty
+  const result = schema.safeParse(content, { reportInput: true })
   if (result.success) return result.data
   throw refused(
     result.error.issues.flatMap(faultsOf).map(({ path, message }) => {
@@ -32,6 +38,24 @@ export function parseYaml<S extends z.ZodType>(
       return fault(offsetOf(document.contents, path), field ? `${field}: ${message}` : message)
     }),
   )
+}
+
+/** Aliases are only followed here: one without an anchor, or too many of them, is the file's fault too. */
+function contentOf(
+  document: Document.Parsed,
+  fault: (offset: number | undefined, what: string) => string,
+): unknown {
+  try {
+    return document.toJS()
+  } catch (error) {
+    let offset: number | undefined
+    visit(document, {
+      Alias: (_key, alias) => {
+        if (!alias.resolve(document)) offset ??= alias.range?.[0]
+      },
+    })
+    throw refused([fault(offset, `not valid YAML: ${(error as Error).message}`)])
+  }
 }
 
 interface Fault {

@@ -121,6 +121,7 @@ const FOREIGN: [string, Uint8Array][] = [
   ['ChannelData before any STUN', channel(Uint8Array.of(1))],
   ['a length that is no multiple of four', Uint8Array.of(0, 3, 0, 3)],
   ['a wrong magic cookie', Uint8Array.of(0, 3, 0, 0, 1, 2, 3, 4)],
+  ['a whole message with a wrong magic cookie', Uint8Array.of(0, 3, 0, 0, 1, 2, 3, 4, ...ID)],
 ]
 for (const [name, bytes] of FOREIGN) {
   test(`${name} fails the stream, at any split, and nothing follows`, () => {

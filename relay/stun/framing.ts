@@ -85,9 +85,9 @@ export class StreamFramer {
     }
     if (this.failed || total === 0) return undefined
     this.#keep(Math.min(total - this.#partialLength, this.#end - this.#at), total)
-    if (this.#partialLength >= total) return this.#takePartial()
+    // Again, as the cookie may have come only now.
     this.#partialTotal()
-    return undefined
+    return !this.failed && this.#partialLength >= total ? this.#takePartial() : undefined
   }
 
   #partialTotal(): number {

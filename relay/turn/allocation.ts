@@ -1,4 +1,5 @@
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
+import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
 import type { AllocationEvent, Link } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
@@ -71,6 +72,11 @@ export interface AllocationOwner {
   /** What quotas are counted by. */
   readonly user: string
   readonly key: Uint8Array
+  /**
+   * What PASSWORD-ALGORITHM chose; undefined: the client sent none, the key is MD5's and responses carry
+   * MESSAGE-INTEGRITY instead of MESSAGE-INTEGRITY-SHA256 (RFC 8489 §9.2.4).
+   */
+  readonly algorithm: PasswordAlgorithm | undefined
   /** Which shared secret verified the request that made it. */
   readonly keyId: string
 }

@@ -27,6 +27,12 @@ function rest(secret: string, username: string) {
   return { username, password: Buffer.from(mac).toString('base64') }
 }
 
+/** The same with HMAC-SHA256. */
+function restSha256(secret: string, username: string) {
+  const mac = nodeCrypto.hmacSha256(new TextEncoder().encode(secret), new TextEncoder().encode(username))
+  return { username, password: Buffer.from(mac).toString('base64') }
+}
+
 function withKeys(...secrets: string[]): Partial<RelayConfigInput> {
   return {
     credentials: { keys: secrets.map((secret, i) => ({ id: `k${i}`, secret })), users: [USER, OTHER_USER] },
@@ -87,6 +93,10 @@ const LOGINS: readonly [name: string, user: RequestOptions['user'], code: number
   ['an unknown user', { username: 'mallory', password: 'x' }, 401],
   ['a REST username signed by the first key', rest('new', `${HOUR}:carol`), 0],
   ['a REST username signed by the last key', rest('old', `${HOUR}:carol`), 0],
+  ['a REST username signed with HMAC-SHA256 by the first key', restSha256('new', `${HOUR}:carol`), 0],
+  ['a REST username signed with HMAC-SHA256 by the last key', restSha256('old', `${HOUR}:carol`), 0],
+  ['a REST username signed with HMAC-SHA256 by no listed key', restSha256('gone', `${HOUR}:carol`), 401],
+  ['an expired REST username of HMAC-SHA256', restSha256('new', `${EPOCH_SECONDS - 1}:carol`), 401],
   ['a REST username without a name', rest('new', `${HOUR}`), 0],
   ['a REST username signed by a key that is not listed', rest('gone', `${HOUR}:carol`), 401],
   ['an expired REST username', rest('new', `${EPOCH_SECONDS - 1}:carol`), 401],

@@ -1,5 +1,11 @@
 import { ATTRIBUTE } from '../stun/attribute-types.ts'
 import { NONCE_BYTES_MAX, readText, USERNAME_BYTES_MAX } from '../stun/attributes.ts'
+import { FEATURE, readNonceCookie } from '../stun/nonce-cookie.ts'
+import {
+  OFFERED_PASSWORD_ALGORITHMS,
+  type PasswordAlgorithm,
+  readPasswordAlgorithm,
+} from '../stun/password-algorithm.ts'
 import type { StunReader } from '../stun/reader.ts'
 import type { AllocationOwner } from './allocation.ts'
 import type { TurnCore } from './core.ts'
@@ -7,16 +13,30 @@ import type { Candidate } from './credentials.ts'
 import { type Refusal, refuse } from './outcome.ts'
 import type { Request } from './request.ts'
 
+const USERHASH_BYTES = 32
+/** Nobody's name: a hash of no user is refused after the work that an unknown name costs. */
+const NOBODY = ''
+
+/** Who a request says it is from. */
+interface Claim {
+  readonly username: string
+  /** See `AllocationOwner`. */
+  readonly algorithm: PasswordAlgorithm | undefined
+}
+
 /** The long-term credential mechanism: the checks of RFC 8489 §9.2.4, in its order. */
 export function authenticate(core: TurnCore, request: Request): AllocationOwner | Refusal {
   const { reader, client, now } = request
   if (!reader.hasIntegrity && !reader.hasIntegritySha256) return refuse('challenge')
-  const username = text(reader, ATTRIBUTE.Username, USERNAME_BYTES_MAX)
+  const username = readUsername(core, request)
   const nonce = text(reader, ATTRIBUTE.Nonce, NONCE_BYTES_MAX)
   if (username === undefined || nonce === undefined || !reader.has(ATTRIBUTE.Realm)) {
     return refuse('incomplete-credentials')
   }
-  const owner = ownAllocation(core, request, username) ?? lookUp(core, request, username)
+  const algorithm = chosenAlgorithm(core, reader, nonce)
+  if (algorithm === 'invalid') return refuse('password-algorithm')
+  const claim = { username, algorithm }
+  const owner = ownAllocation(core, request, claim) ?? lookUp(core, request, claim)
   if ('kind' in owner) return owner
   const { allocation } = request
   const proven = allocation?.nonceMint === core.nonces ? allocation.nonce : undefined
@@ -26,26 +46,68 @@ export function authenticate(core: TurnCore, request: Request): AllocationOwner 
 }
 
 /**
+ * PASSWORD-ALGORITHM, where the nonce says that it was offered (RFC 8489 §9.2.4). What is not the offer we made,
+ * or a choice outside of it, was changed on the way to make the client use a weaker algorithm.
+ */
+function chosenAlgorithm(
+  core: TurnCore,
+  reader: StunReader,
+  nonce: string,
+): PasswordAlgorithm | undefined | 'invalid' {
+  const offer = reader.find(ATTRIBUTE.PasswordAlgorithms)
+  if (offer < 0 && !reader.has(ATTRIBUTE.PasswordAlgorithm)) return undefined
+  const offered = ((readNonceCookie(nonce) ?? 0) & FEATURE.PasswordAlgorithms) !== 0
+  if (!offered || offer < 0 || !core.crypto.equal(reader.value(offer), OFFERED_PASSWORD_ALGORITHMS)) {
+    return 'invalid'
+  }
+  return readPasswordAlgorithm(reader) ?? 'invalid'
+}
+
+/** USERNAME, or the name behind USERHASH; undefined where both are missing or malformed. */
+function readUsername(
+  { credentials, crypto }: TurnCore,
+  { reader, allocation }: Request,
+): string | undefined {
+  const hashed = reader.find(ATTRIBUTE.Userhash)
+  if (hashed < 0 || reader.has(ATTRIBUTE.Username))
+    return text(reader, ATTRIBUTE.Username, USERNAME_BYTES_MAX)
+  if (reader.valueLength(hashed) !== USERHASH_BYTES) return undefined
+  const hash = reader.value(hashed)
+  const holder = allocation?.owner.username
+  if (holder !== undefined && crypto.equal(hash, credentials.userhash(holder))) return holder
+  return credentials.nameOf(hash) ?? NOBODY
+}
+
+/**
  * The user of a live allocation goes on with the key that made it, whatever became of the credential: calls
  * outlast the expiry of a TURN REST username and the rotation of keys. `revoke` is what ends them.
  */
 function ownAllocation(
   core: TurnCore,
   { allocation, reader }: Request,
-  username: string,
+  { username, algorithm }: Claim,
 ): AllocationOwner | undefined {
-  if (allocation?.owner.username !== username) return undefined
+  if (allocation?.owner.username !== username || allocation.owner.algorithm !== algorithm) return undefined
   return verifies(core, reader, allocation.owner.key) ? allocation.owner : undefined
 }
 
-function lookUp(core: TurnCore, { reader, now }: Request, username: string): AllocationOwner | Refusal {
-  const { user, candidates, standing } = core.credentials.identify(username, core.unixSeconds(now))
+function lookUp(
+  core: TurnCore,
+  { reader, now }: Request,
+  { username, algorithm }: Claim,
+): AllocationOwner | Refusal {
+  const seconds = core.unixSeconds(now)
+  const { user, candidates, standing } = core.credentials.identify(username, seconds, algorithm)
   let match: Candidate | undefined
-  for (const candidate of candidates) if (verifies(core, reader, candidate.key)) match ??= candidate
+  for (const candidate of candidates) {
+    if (verifies(core, reader, candidate.key)) match ??= candidate
+    // What is refused costs the same whichever key fits, and whether one does.
+    if (match && standing === 'valid') break
+  }
   if (standing === 'unknown') return refuse('unknown-user')
   if (!match) return refuse('wrong-password')
   if (standing === 'expired') return refuse('expired-credential')
-  return { username, user, key: match.key, keyId: match.keyId }
+  return { username, user, key: match.key, algorithm, keyId: match.keyId }
 }
 
 function verifies(core: TurnCore, reader: StunReader, key: Uint8Array): boolean {

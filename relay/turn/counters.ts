@@ -22,6 +22,7 @@ export type DropReason = (typeof DROP_REASONS)[number]
 const REFUSAL_REASONS = [
   'challenge',
   'incomplete-credentials',
+  'password-algorithm',
   'unknown-user',
   'expired-credential',
   'wrong-password',

@@ -64,7 +64,8 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
   const { reader } = request
   if (handler.needs !== 'nothing') {
     // Before credentials: a nonce of this relay would be of no use to the client that goes to the next one.
-    if (reader.method === METHOD.Allocate && !request.allocation && !reader.hasIntegrity) {
+    const isFirst = !request.allocation && !reader.hasIntegrity && !reader.hasIntegritySha256
+    if (reader.method === METHOD.Allocate && isFirst) {
       const elsewhere = redirection(core, request.from.transport, request.client.family)
       if (elsewhere) return elsewhere
     }

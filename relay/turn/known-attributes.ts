@@ -18,6 +18,8 @@ export const KNOWN_ATTRIBUTES: ReadonlySet<number> = new Set([
   ATTRIBUTE.EvenPort,
   ATTRIBUTE.RequestedTransport,
   ATTRIBUTE.MessageIntegritySha256,
+  ATTRIBUTE.PasswordAlgorithm,
+  ATTRIBUTE.Userhash,
   ATTRIBUTE.XorMappedAddress,
   ATTRIBUTE.ReservationToken,
 ])

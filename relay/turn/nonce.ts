@@ -1,12 +1,12 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { StunCrypto } from '../stun/crypto.ts'
+import { nonceCookie, readNonceCookie } from '../stun/nonce-cookie.ts'
 import { readUint32, writeUint16, writeUint32 } from '../stun/wire.ts'
 
 const TIME_BYTES = 4
-/** 88 bits; with the time they make 20 characters, so that a 401 stays small. */
-const MAC_BYTES = 11
-const NONCE_BYTES = TIME_BYTES + MAC_BYTES
-const NONCE_CHARACTERS = 20
+/** With the time, 88 bits make 20 characters, so that a 401 stays small; behind a cookie, 80 bits make 32 with it. */
+const MAC_BYTES = { plain: 11, withCookie: 10 } as const
+const CHARACTERS = { plain: 20, withCookie: 19 } as const
 /** How far the clocks of two relays of a fleet may differ. */
 const CLOCK_SKEW_SECONDS = 60
 /** Time, family, IP, port. */
@@ -15,7 +15,8 @@ const INPUT_BYTES = TIME_BYTES + 1 + 16 + 2
 /**
  * Stateless nonces (RFC 8489 §9.2.4): the time and a MAC of the time and the client's address. Every relay
  * with the same keys accepts them: a nonce from one relay must verify on the next, as browsers give up on 438
- * to Allocate. The first key signs, all verify.
+ * to Allocate. The first key signs, all verify. The MAC covers the security features of the nonce's cookie, so
+ * that nobody on the way can take them out (§9.2.1); without features there is no cookie.
  */
 export class NonceMint {
   readonly #crypto: StunCrypto
@@ -29,12 +30,15 @@ export class NonceMint {
     this.#lifetimeSeconds = lifetimeSeconds
   }
 
-  issue(client: TransportAddress, unixSeconds: number): string {
-    const nonce = new Uint8Array(NONCE_BYTES)
+  /** A nonce for this client with these security features (`FEATURE`). */
+  issue(client: TransportAddress, unixSeconds: number, features = 0): string {
+    const form = features === 0 ? 'plain' : 'withCookie'
+    const nonce = new Uint8Array(TIME_BYTES + MAC_BYTES[form])
     const seconds = Math.floor(unixSeconds)
     writeUint32(nonce, 0, seconds)
-    nonce.set(this.#mac(this.#keys[0]!, client, seconds), TIME_BYTES)
-    return btoa(String.fromCharCode(...nonce))
+    nonce.set(this.#mac(this.#keys[0]!, client, seconds, features, MAC_BYTES[form]), TIME_BYTES)
+    const text = btoa(String.fromCharCode(...nonce)).slice(0, CHARACTERS[form])
+    return features === 0 ? text : nonceCookie(features) + text
   }
 
   /**
@@ -42,34 +46,48 @@ export class NonceMint {
    * mint has verified for this client before: its MAC need not be computed again.
    */
   verify(nonce: string, client: TransportAddress, unixSeconds: number, proven?: string): boolean {
-    const bytes = decode(nonce)
+    const features = readNonceCookie(nonce) ?? 0
+    const bytes = decode(nonce, features)
     if (!bytes) return false
     const seconds = readUint32(bytes, 0)
     const age = unixSeconds - seconds
     if (age > this.#lifetimeSeconds || age < -CLOCK_SKEW_SECONDS) return false
     if (nonce === proven) return true
     const mac = bytes.subarray(TIME_BYTES)
-    return this.#keys.some((key) => this.#crypto.equal(mac, this.#mac(key, client, seconds)))
+    return this.#keys.some((key) =>
+      this.#crypto.equal(mac, this.#mac(key, client, seconds, features, mac.length)),
+    )
   }
 
-  #mac(key: Uint8Array, client: TransportAddress, seconds: number): Uint8Array {
+  #mac(
+    key: Uint8Array,
+    client: TransportAddress,
+    seconds: number,
+    features: number,
+    bytes: number,
+  ): Uint8Array {
     const input = this.#input
     writeUint32(input, 0, seconds)
-    input[4] = client.family
+    input[4] = client.family | (features << 4)
     writeUint32(input, 5, client.w0)
     writeUint32(input, 9, client.w1)
     writeUint32(input, 13, client.w2)
     writeUint32(input, 17, client.w3)
     writeUint16(input, 21, client.port)
-    return this.#crypto.hmacSha256(key, input).subarray(0, MAC_BYTES)
+    return this.#crypto.hmacSha256(key, input).subarray(0, bytes)
   }
 }
 
-function decode(nonce: string): Uint8Array | undefined {
-  if (nonce.length !== NONCE_CHARACTERS) return undefined
+/** The bytes of a nonce behind its cookie, which must be the one that these features have. */
+function decode(nonce: string, features: number): Uint8Array | undefined {
+  const form = features === 0 ? 'plain' : 'withCookie'
+  const cookie = features === 0 ? '' : nonceCookie(features)
+  if (nonce.length !== cookie.length + CHARACTERS[form] || !nonce.startsWith(cookie)) return undefined
   try {
-    const text = atob(nonce)
-    return text.length === NONCE_BYTES ? Uint8Array.from(text, (c) => c.charCodeAt(0)) : undefined
+    const text = atob(nonce.slice(cookie.length))
+    return text.length === TIME_BYTES + MAC_BYTES[form]
+      ? Uint8Array.from(text, (c) => c.charCodeAt(0))
+      : undefined
   } catch {
     return undefined
   }

@@ -35,6 +35,7 @@ export const SILENCE: Silence = { kind: 'silent' }
 const CODES: Readonly<Record<RefusalReason, number>> = {
   challenge: ERROR.Unauthenticated,
   'incomplete-credentials': ERROR.BadRequest,
+  'password-algorithm': ERROR.BadRequest,
   'unknown-user': ERROR.Unauthenticated,
   'expired-credential': ERROR.Unauthenticated,
   'wrong-password': ERROR.Unauthenticated,

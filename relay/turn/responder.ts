@@ -1,8 +1,11 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { ATTRIBUTE } from '../stun/attribute-types.ts'
+import { ERROR } from '../stun/error-codes.ts'
 import { CLASS, METHOD, methodName } from '../stun/methods.ts'
+import { FEATURE } from '../stun/nonce-cookie.ts'
+import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
-import type { Allocation } from './allocation.ts'
+import type { Allocation, AllocationOwner } from './allocation.ts'
 import type { TurnCore } from './core.ts'
 import type { Outcome, Refusal, Success } from './outcome.ts'
 import type { Request } from './request.ts'
@@ -30,7 +33,7 @@ export class Responder {
     writer.startWords(reader.method, outcome.kind === 'success' ? CLASS.Success : CLASS.Error, reader)
     if (outcome.kind === 'success') outcome.attributes?.(writer)
     else this.#writeRefusal(writer, request, outcome)
-    this.#finish(reader.method, request, request.owner?.key, reader.hasFingerprint)
+    this.#finish(reader.method, request, request.owner, reader.hasFingerprint)
     this.#count(reader.method, request, outcome)
   }
 
@@ -38,19 +41,14 @@ export class Responder {
   succeedLater(method: number, allocation: Allocation, attributes: (writer: StunWriter) => void): void {
     this.#core.writer.startWords(method, CLASS.Success, allocation.transaction)
     attributes(this.#core.writer)
-    this.#finish(
-      method,
-      this.#target(allocation),
-      allocation.owner.key,
-      allocation.transaction.hasFingerprint,
-    )
+    this.#finish(method, this.#target(allocation), allocation.owner, allocation.transaction.hasFingerprint)
     this.#core.counters.countResponse(methodName(method))
   }
 
   refuseLater(method: number, allocation: Allocation, refusal: Refusal): void {
     const target = this.#target(allocation)
     this.#core.writer.startWords(method, CLASS.Error, allocation.transaction).addErrorCode(refusal.code)
-    this.#finish(method, target, allocation.owner.key, allocation.transaction.hasFingerprint)
+    this.#finish(method, target, allocation.owner, allocation.transaction.hasFingerprint)
     this.#count(method, target, refusal)
   }
 
@@ -59,22 +57,35 @@ export class Responder {
   }
 
   #writeRefusal(writer: StunWriter, request: Request, refusal: Refusal): void {
-    const core = this.#core
     writer.addErrorCode(refusal.code)
-    if (refusal.code === 401 || refusal.code === 438) {
-      writer.addText(ATTRIBUTE.Realm, core.config.realm)
-      writer.addText(ATTRIBUTE.Nonce, core.nonces.issue(request.client, core.unixSeconds(request.now)))
+    if (refusal.code === ERROR.Unauthenticated || refusal.code === ERROR.StaleNonce) {
+      this.#writeChallenge(writer, request)
     }
     if (refusal.unknown) writer.addTypeList(refusal.unknown)
     if (refusal.alternate) writer.addAddress(ATTRIBUTE.AlternateServer, refusal.alternate)
   }
 
-  #finish(method: number, { link, client }: Target, key: Uint8Array | undefined, fingerprint: boolean): void {
+  /** REALM, NONCE and, where SHA-256 is offered, PASSWORD-ALGORITHMS (RFC 8489 §9.2.4). */
+  #writeChallenge(writer: StunWriter, { client, now, allocation }: Request): void {
+    const { config, nonces } = this.#core
+    const features = featuresFor(allocation, config.securityFeatures)
+    writer.addText(ATTRIBUTE.Realm, config.realm)
+    writer.addText(ATTRIBUTE.Nonce, nonces.issue(client, this.#core.unixSeconds(now), features))
+    if (features !== 0) writer.addBytes(ATTRIBUTE.PasswordAlgorithms, OFFERED_PASSWORD_ALGORITHMS)
+  }
+
+  #finish(
+    method: number,
+    { link, client }: Target,
+    owner: AllocationOwner | undefined,
+    fingerprint: boolean,
+  ): void {
     const { writer, crypto, config, outputs, counters } = this.#core
     if (config.software !== undefined && (method === METHOD.Allocate || method === METHOD.Refresh)) {
       writer.addText(ATTRIBUTE.Software, config.software)
     }
-    const bytes = writer.finish({ integrityKey: key, crypto, fingerprint })
+    const keys = owner?.algorithm === undefined ? { integrityKey: owner?.key } : { sha256Key: owner.key }
+    const bytes = writer.finish({ ...keys, crypto, fingerprint })
     if (!outputs.push({ kind: 'transmit', link, to: client, bytes })) counters.drops['output-queue-full']++
   }
 
@@ -91,6 +102,12 @@ export class Responder {
     // The first request of every client is challenged: that is no refusal to log.
     if (reason !== 'challenge') outputs.push({ kind: 'refused', method: name, code, reason, link, client })
   }
+}
+
+/** What a challenge offers; an allocation goes on with what made it, as it keeps that key only. */
+function featuresFor(allocation: Allocation | undefined, configured: number): number {
+  if (!allocation) return configured
+  return allocation.owner.algorithm === undefined ? 0 : configured | FEATURE.PasswordAlgorithms
 }
 
 interface Target {

@@ -1,6 +1,7 @@
 import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits, SharedKey } from '../api/config.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
+import { FEATURE } from '../stun/nonce-cookie.ts'
 import type { PeerPolicyOptions } from './peer-policy.ts'
 import type { PortRange } from './relay-ports.ts'
 
@@ -13,6 +14,8 @@ export interface TurnServerConfig {
   readonly relayPorts: PortRange
   readonly users: readonly { readonly username: string; readonly password: string }[]
   readonly keys: readonly SharedKey[]
+  /** Security features that challenges offer (RFC 8489 §18.1): flags of `FEATURE`. */
+  readonly securityFeatures: number
   /** Empty: the machine makes one, valid for itself only. */
   readonly nonceKeys: readonly SharedKey[]
   readonly peers: PeerPolicyOptions
@@ -51,6 +54,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     relayPorts: config.relay.ports,
     users: config.credentials.users,
     keys: config.credentials.keys,
+    securityFeatures: securityFeatures(config.credentials),
     nonceKeys: config.nonceKeys,
     peers: {
       mode: config.peers.mode,
@@ -64,6 +68,12 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     },
     limits: config.limits,
   }
+}
+
+/** Names of TURN REST credentials cannot be found by their hash: USERHASH is offered where there are none. */
+function securityFeatures({ offerSha256, keys }: RelayConfig['credentials']): number {
+  if (!offerSha256) return 0
+  return FEATURE.PasswordAlgorithms | (keys.length === 0 ? FEATURE.UsernameAnonymity : 0)
 }
 
 function parsePair(pair: ConfiguredAddress): RelayAddressPair {
