@@ -38,7 +38,7 @@ const READY_MS_MAX = 20_000
 const CONNECTED_MS_MAX = 5_000
 const CALL_SECONDS = 60
 const WITHDRAWN_MS_MAX = 5_000
-const IDLE_SECONDS = 300
+const IDLE_SECONDS = 60
 const RELAY_MIB_MAX = 90
 const OPERATOR_MIB_MAX = 150
 /** Chromium gives up checking candidates after some 15 s. */

@@ -3,13 +3,13 @@ import { type Profiler, Session } from 'node:inspector'
 /** Which characters of the code under test have run so far, by V8's precise block coverage. */
 export class Coverage {
   readonly #session = new Session()
-  readonly #part: string
+  readonly #code: RegExp
   readonly #ran = new Map<string, Uint8Array>()
   #count = 0
 
-  /** `part` of the URL of every script that counts. */
-  constructor(part: string) {
-    this.#part = part
+  /** Matches the URL of every script that counts. */
+  constructor(code: RegExp) {
+    this.#code = code
     this.#session.connect()
     this.#session.post('Profiler.enable')
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true })
@@ -24,7 +24,7 @@ export class Coverage {
   take(keep: boolean): number {
     let fresh = 0
     this.#session.post('Profiler.takePreciseCoverage', (_error, { result }) => {
-      for (const script of result) if (script.url.includes(this.#part)) fresh += this.#compare(script, keep)
+      for (const script of result) if (this.#code.test(script.url)) fresh += this.#compare(script, keep)
     })
     if (keep) this.#count += fresh
     return fresh

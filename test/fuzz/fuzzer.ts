@@ -36,7 +36,7 @@ export class Fuzzer {
   constructor(target: Target, seed: number) {
     this.#target = target
     this.#random = new Random(seed)
-    this.#coverage = new Coverage('/relay/')
+    this.#coverage = new Coverage(target.code)
   }
 
   run(start: readonly Uint8Array[], seconds: number, progress: (result: FuzzResult) => void): FuzzResult {

@@ -25,7 +25,7 @@ const began = performance.now()
 const tell = ({ runs, corpus, covered }: FuzzResult) => {
   const elapsed = (performance.now() - began) / 1000
   console.log(
-    `${values.target}: ${elapsed.toFixed(0)} s, ${runs} inputs (${(runs / elapsed).toFixed(0)}/s), ${covered} characters of the relay covered, corpus ${corpus.length}`,
+    `${values.target}: ${elapsed.toFixed(0)} s, ${runs} inputs (${(runs / elapsed).toFixed(0)}/s), ${covered} characters of code covered, corpus ${corpus.length}`,
   )
 }
 console.log(`${values.target}: seed ${seed}`)

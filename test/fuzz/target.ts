@@ -4,6 +4,8 @@ export interface Target {
   readonly seeds: readonly Uint8Array[]
   /** Pieces that chance would not find. */
   readonly dictionary: readonly Uint8Array[]
+  /** Scripts whose coverage counts. */
+  readonly code: RegExp
   /** Must do the same whenever it gets the same bytes. */
   run(input: Uint8Array): void
 }

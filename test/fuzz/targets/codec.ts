@@ -24,6 +24,7 @@ const KNOWN = new Set([ATTRIBUTE.Username, ATTRIBUTE.Nonce, ATTRIBUTE.Realm])
 
 /** The STUN reader: it reads what is there, nothing beside it, changes nothing, and says the same every time. */
 export const codec: Target = {
+  code: /\/relay\/stun\//,
   seeds: seeds(),
   dictionary: Object.values(ATTRIBUTE).map((type) => Uint8Array.of(type >> 8, type & 255, 0, 4)),
   run(input) {

@@ -36,6 +36,7 @@ const WORDS =
 
 /** The relay's configuration file: any text is a configuration that a relay starts with, or is refused with its lines. */
 export const config: Target = {
+  code: /\/relay\/|node_modules\/(yaml|zod)\//,
   seeds: [WHOLE, SMALL, '', ...ODD].map(bytes),
   dictionary: [...WORDS, ...(WHOLE.match(/[a-zA-Z]+(?=:)/g) ?? []).map((field) => `${field}: `)].map(bytes),
   run(input) {

@@ -10,6 +10,7 @@ const CHUNKS_MAX = 64
 
 /** Cutting a stream into frames: however it is split, what comes out is what a plain reading of the RFC gives. */
 export const framing: Target = {
+  code: /\/relay\/stun\//,
   seeds: [
     Uint8Array.of(2, 0, 0, 4, 1, 2, 3, 4, 1, 0, 3, 1, 2, 3, 0, 0, 0, 0, 5, 0, 3, 9, 0, 1, 7),
     Uint8Array.of(1, 2, 3, 60, 0, 0, 0, 1, 255, 255, 1, 2, 3),

@@ -47,6 +47,7 @@ const WAITS = [1, 9, 31, 61, 299, 301, 601, 3601, 90_000]
 
 /** The TURN server: an input is a list of what clients, peers, the system and the operator do. */
 export const machine: Target = {
+  code: /\/relay\/(stun|turn)\//,
   seeds: [
     // Allocate, permit, bind a channel; data both ways; refresh; let all expire.
     [
