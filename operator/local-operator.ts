@@ -8,14 +8,14 @@ import type { ApiKey } from './http/api-keys.ts'
 import { type App, createApp } from './http/app.ts'
 import { viewCluster } from './http/cluster-view.ts'
 import { createIceIssuer } from './http/ice-issuer.ts'
-import { systemClock } from './kube/clock.ts'
-import { WorkQueue } from './kube/work-queue.ts'
 import { ClusterWatch } from './local/cluster-watch.ts'
 import { greeting } from './local/greeting.ts'
 import { thisMachine } from './local/host-address.ts'
 import { LocalDriver } from './local/local-driver.ts'
 import type { StandaloneOptions } from './local/options.ts'
 import type { StateDirectory } from './local/state-directory.ts'
+import { systemClock } from './queue/clock.ts'
+import { WorkQueue } from './queue/work-queue.ts'
 
 /** How long the greeting waits for the rest of the fleet after its first relay. */
 const GREETING_PATIENCE_MS = 1500

@@ -12,7 +12,6 @@ import { type App, createApp } from './http/app.ts'
 import { createIceIssuer } from './http/ice-issuer.ts'
 import { ApiKeySource } from './kube/api-key-source.ts'
 import { KubeClient } from './kube/client.ts'
-import { systemClock } from './kube/clock.ts'
 import { type Connection, connect } from './kube/credentials.ts'
 import { KubeDriver } from './kube/driver.ts'
 import { EventRecorder } from './kube/events.ts'
@@ -22,8 +21,9 @@ import { KubeMetrics } from './kube/metrics.ts'
 import { type OperatorOptions, parseOptions, USAGE } from './kube/options.ts'
 import { RelayTokens } from './kube/relay-tokens.ts'
 import { ServingEndpoint } from './kube/serving-endpoint.ts'
-import { WorkQueue } from './kube/work-queue.ts'
 import { World } from './kube/world.ts'
+import { systemClock } from './queue/clock.ts'
+import { WorkQueue } from './queue/work-queue.ts'
 
 /** The operator over Kubernetes. */
 

@@ -61,7 +61,9 @@ export const LAYERS: readonly Layer[] = [
     'operator/credentials',
     ...RELAY_FROM_OPERATOR,
   ]),
+  shell('operator/queue', []),
   shell('operator/kube', [
+    'operator/queue',
     ...DECISIONS,
     'operator/controller',
     'operator/fleet',

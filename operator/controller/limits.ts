@@ -5,7 +5,7 @@ const SILENCE_SECONDS = 4
 /** A relay that has been silent for this long is Lost. */
 export const LOST_SECONDS = 15
 /** After the operator's start, relays that its own status calls Ready stay so until they had time to report. */
-export const RECOVERY_SECONDS = 10
+export const RECOVERY_SECONDS = 20
 /** A relay that ended is replaced after this age at the earliest, so that a broken one makes no hot loop. */
 export const LEAST_RELAY_AGE_SECONDS = 30
 /** A relay is checked through its public address this often. */

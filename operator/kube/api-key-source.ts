@@ -1,6 +1,6 @@
 import { type ApiKey, parseApiKeys } from '../http/api-keys.ts'
+import type { Clock } from '../queue/clock.ts'
 import type { KubeClient } from './client.ts'
-import type { Clock } from './clock.ts'
 import type { SecretObject } from './objects.ts'
 import { API_KEYS_ENTRY } from './options.ts'
 import { SecretReader } from './secret-reader.ts'

@@ -21,6 +21,7 @@ import type {
   ObservedCluster,
   TlsCertificate,
 } from '../controller/contract.ts'
+import type { Clock } from '../queue/clock.ts'
 import { type OperatorEndpoint, relayConfigHash, relayConfigMap } from '../specs/config-map.ts'
 import { keyRingSecret } from '../specs/key-ring-secret.ts'
 import { configMapName, keyRingSecretName } from '../specs/names.ts'
@@ -28,7 +29,6 @@ import { type RelayPodInputs, relayPod } from '../specs/pod.ts'
 import { relayRevision } from '../specs/revision.ts'
 import { applyFields, applyOwned, createOwned, deleteExactly, ForeignObjectError } from './apply.ts'
 import { isStatus, type KubeClient } from './client.ts'
-import type { Clock } from './clock.ts'
 import type { EventRecorder } from './events.ts'
 import { ForeignObjects } from './foreign-objects.ts'
 import { judgeKeyRing, judgeReadError, judgeTls } from './judge.ts'

@@ -1,5 +1,5 @@
+import type { Clock } from '../queue/clock.ts'
 import type { KubeClient } from './client.ts'
-import type { Clock } from './clock.ts'
 import { collectionPath, type KubeObject } from './objects.ts'
 
 const PENDING_MAX = 100

@@ -1,5 +1,5 @@
 import type { ClusterKey } from '../controller/contract.ts'
-import type { Clock } from './clock.ts'
+import type { Clock } from '../queue/clock.ts'
 
 /** How long a finding stands before it is looked at again. */
 const STANDS_MS = 15_000

@@ -1,5 +1,5 @@
+import { type Clock, waitFor } from '../queue/clock.ts'
 import { isStatus, type KubeClient } from './client.ts'
-import { type Clock, waitFor } from './clock.ts'
 import { collectionPath, type KubeObject } from './objects.ts'
 
 const DURATION_MS = 15_000

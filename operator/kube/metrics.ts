@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { WorkQueueState } from '../queue/work-queue.ts'
 import type { Verb } from './client.ts'
 import type { ReflectorCounts } from './reflector.ts'
-import type { WorkQueueState } from './work-queue.ts'
 
 const PREFIX = 'turnfleet_operator_'
 

@@ -1,6 +1,6 @@
 import type { ObservedNode } from '../controller/contract.ts'
+import type { Clock } from '../queue/clock.ts'
 import { isStatus, type KubeClient } from './client.ts'
-import type { Clock } from './clock.ts'
 import type { NodeObject } from './objects.ts'
 import { observedNode } from './observe.ts'
 import { Reflector } from './reflector.ts'

@@ -1,5 +1,5 @@
+import { backoffMs, type Clock, waitFor } from '../queue/clock.ts'
 import { isStatus, type KubeClient, KubeError, type Query } from './client.ts'
-import { backoffMs, type Clock, waitFor } from './clock.ts'
 import { ObjectStore } from './object-store.ts'
 import { type KubeObject, type ListOf, objectKey } from './objects.ts'
 

@@ -1,5 +1,5 @@
+import { backoffMs, type Clock } from '../queue/clock.ts'
 import type { KubeClient } from './client.ts'
-import { backoffMs, type Clock } from './clock.ts'
 import { collectionPath, type SecretObject } from './objects.ts'
 
 const POLL_MS = 20_000

@@ -1,6 +1,6 @@
+import { backoffMs, type Clock, waitFor } from '../queue/clock.ts'
 import type { OperatorEndpoint } from '../specs/config-map.ts'
 import { type KubeClient, KubeError } from './client.ts'
-import { backoffMs, type Clock, waitFor } from './clock.ts'
 import { advertisedEndpoint } from './endpoint.ts'
 import { loadServingCertificate, type ServingCertificate } from './serving-certificate.ts'
 

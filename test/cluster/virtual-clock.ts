@@ -1,4 +1,4 @@
-import type { Clock } from '../../operator/kube/clock.ts'
+import type { Clock } from '../../operator/queue/clock.ts'
 
 const TURNS_AT_ONE_TIME_MAX = 10_000
 

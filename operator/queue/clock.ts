@@ -1,4 +1,4 @@
-/** Time for this room, so that tests can own it. */
+/** Time as the shells see it, so that tests can own it. */
 export interface Clock {
   /** Monotonic milliseconds. */
   nowMs(): number
