@@ -13,6 +13,8 @@ export const ANNOTATION_PUBLIC_ADDRESS = 'turnfleet.dev/public-address'
 export const ANNOTATION_ADDRESSES = 'turnfleet.dev/addresses'
 /** On a relay pod, by the operator: JSON `{sinceMs, reason}` while it drains. */
 export const ANNOTATION_DRAIN = 'turnfleet.dev/drain'
+/** On a relay pod, by the operator: hash of the newest configuration, so that its kubelet looks at the mount. */
+export const ANNOTATION_CONFIG = 'turnfleet.dev/config-hash'
 /** On generated objects: hash of the content, compared before a write. */
 export const ANNOTATION_HASH = 'turnfleet.dev/hash'
 

@@ -1,7 +1,13 @@
 import { conditionOf, transition } from '../api/conditions.ts'
 import { parseTurnCluster } from '../api/defaults.ts'
 import { canonicalJson, contentHash } from '../api/hash.ts'
-import { ANNOTATION_ADDRESSES, ANNOTATION_DRAIN, FIELD_MANAGER, FIELD_MANAGER_STATUS } from '../api/labels.ts'
+import {
+  ANNOTATION_ADDRESSES,
+  ANNOTATION_CONFIG,
+  ANNOTATION_DRAIN,
+  FIELD_MANAGER,
+  FIELD_MANAGER_STATUS,
+} from '../api/labels.ts'
 import { turnClusterStatus } from '../api/status.ts'
 import {
   type Condition,
@@ -150,7 +156,8 @@ export class KubeDriver implements Driver {
       }
       case 'write-config': {
         const configMap = relayConfigMap(cluster, endpoint())
-        return world.configMaps.learn((await this.#guarded(key, configMap, applyOwned)) as ConfigMapObject)
+        world.configMaps.learn((await this.#guarded(key, configMap, applyOwned)) as ConfigMapObject)
+        return this.#announceConfig(observed)
       }
       case 'create-relay': {
         const pod = relayPod(cluster, action.ordinal, revision, podInputs())
@@ -188,6 +195,20 @@ export class KubeDriver implements Driver {
       if (error instanceof ForeignObjectError)
         this.#foreign.add(key, object.metadata.name, objectPath(object))
       throw error
+    }
+  }
+
+  /** A kubelet looks at a pod that changes at once, and at its mounted ConfigMap else only within a minute. */
+  async #announceConfig({ cluster, relays, desiredConfigHash }: ObservedCluster): Promise<void> {
+    const { namespace } = cluster.metadata
+    const running = relays.filter(({ phase, terminating }) => phase === 'Running' && !terminating)
+    for (const { name, uid } of running) {
+      try {
+        await this.#annotate(namespace, { relay: name, uid }, { [ANNOTATION_CONFIG]: desiredConfigHash })
+      } catch (error) {
+        // It went meanwhile, or another took its name.
+        if (!isStatus(error, 404) && !isStatus(error, 409)) throw error
+      }
     }
   }
 

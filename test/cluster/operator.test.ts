@@ -351,6 +351,20 @@ test('demand that returns brings a draining relay back instead of a new one', as
   for (const relay of kubelet.relays.values()) relay.allocations = 0
 })
 
+test('a changed limit reaches the relays without a restart, and at once', async () => {
+  const uids = async () => (await pods('public')).map(({ metadata }) => metadata.uid).sort()
+  const before = await uids()
+  await api.merge(await read('public'), { spec: { limits: { allocationsPerUser: 7 } } })
+  await api.until('the ConfigMap carries it and every pod names its hash', async () => {
+    const configMap = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay')
+    if (!/"allocationsPerUser": 7\b/.test(configMap?.data?.['relay.yaml'] ?? '')) return false
+    const hash = configMap?.metadata.annotations?.['turnfleet.dev/hash']
+    const all = await pods('public')
+    return all.every(({ metadata }) => metadata.annotations?.['turnfleet.dev/config-hash'] === hash)
+  })
+  assert.deepEqual(await uids(), before)
+})
+
 test('what a person changes by hand in our objects is put back', async () => {
   const configMap = (await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay'))!
   const named = { ...configMap, apiVersion: 'v1', kind: 'ConfigMap' }
