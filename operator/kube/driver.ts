@@ -1,22 +1,6 @@
-import { conditionOf, transition } from '../api/conditions.ts'
-import { parseTurnCluster } from '../api/defaults.ts'
 import { canonicalJson, contentHash } from '../api/hash.ts'
-import {
-  ANNOTATION_ADDRESSES,
-  ANNOTATION_CONFIG,
-  ANNOTATION_DRAIN,
-  FIELD_MANAGER,
-  FIELD_MANAGER_STATUS,
-} from '../api/labels.ts'
-import { turnClusterStatus } from '../api/status.ts'
-import {
-  type Condition,
-  GROUP,
-  KIND,
-  type TurnCluster,
-  type TurnClusterStatus,
-  VERSION,
-} from '../api/turn-cluster.ts'
+import { ANNOTATION_ADDRESSES, ANNOTATION_CONFIG, ANNOTATION_DRAIN, FIELD_MANAGER } from '../api/labels.ts'
+import { GROUP, KIND, type TurnCluster, type TurnClusterStatus, VERSION } from '../api/turn-cluster.ts'
 import type {
   Action,
   ClusterKey,
@@ -28,13 +12,14 @@ import type {
   TlsCertificate,
 } from '../controller/contract.ts'
 import type { Clock } from '../queue/clock.ts'
-import { type OperatorEndpoint, relayConfigHash, relayConfigMap } from '../specs/config-map.ts'
+import { type OperatorEndpoint, relayConfigMap } from '../specs/config-map.ts'
 import { keyRingSecret } from '../specs/key-ring-secret.ts'
 import { configMapName, keyRingSecretName } from '../specs/names.ts'
 import { type RelayPodInputs, relayPod } from '../specs/pod.ts'
-import { relayRevision } from '../specs/revision.ts'
-import { applyFields, applyOwned, createOwned, deleteExactly, ForeignObjectError } from './apply.ts'
+import { applyOwned, createOwned, deleteExactly, ForeignObjectError } from './apply.ts'
 import { isStatus, type KubeClient } from './client.ts'
+import { writeClusterStatus } from './cluster-status.ts'
+import { DerivedClusters } from './derived-clusters.ts'
 import type { EventRecorder } from './events.ts'
 import { ForeignObjects } from './foreign-objects.ts'
 import { judgeKeyRing, judgeReadError, judgeTls } from './judge.ts'
@@ -65,25 +50,17 @@ export interface KubeDriverOptions {
   wallMs: () => number
 }
 
-/** What follows from a TurnCluster and the operator's endpoint alone. */
-interface DerivedCluster {
-  cluster: TurnCluster
-  revision: string
-  desiredConfigHash: string
-  endpoint: OperatorEndpoint
-}
-
 /** Drives Kubernetes: observes from what the reflectors mirror, and writes only what differs. */
 export class KubeDriver implements Driver {
   readonly #options: KubeDriverOptions
   readonly #foreign: ForeignObjects
-  /** By the object as the reflector has it, so that an unchanged one is judged once. */
-  readonly #derived = new WeakMap<KubeObject, DerivedCluster>()
+  readonly #derived: DerivedClusters
   readonly #dataHashes = new WeakMap<ConfigMapObject, string>()
 
   constructor(options: KubeDriverOptions) {
     this.#options = options
     this.#foreign = new ForeignObjects(options.clock)
+    this.#derived = new DerivedClusters(options)
   }
 
   async observe(key: ClusterKey): Promise<ObservedCluster | undefined> {
@@ -97,7 +74,7 @@ export class KubeDriver implements Driver {
       world.secrets.keepOnly(key, namespace, [])
       return undefined
     }
-    const { cluster, revision, desiredConfigHash } = await this.#derive(object)
+    const { cluster, revision, desiredConfigHash } = await this.#derived.of(object)
     const { name, uid } = cluster.metadata
     const pods = world.podsOf(key, namespace)
     const own = pods.filter((pod) => isOwnedBy(pod, uid))
@@ -140,7 +117,7 @@ export class KubeDriver implements Driver {
 
   async writeStatus({ cluster }: ObservedCluster, status: TurnClusterStatus): Promise<void> {
     if (canonicalJson(status) === canonicalJson(cluster.status)) return
-    await this.#writeStatus(cluster, status)
+    await writeClusterStatus(this.#options, cluster, status)
   }
 
   async #perform(observed: ObservedCluster, action: Action): Promise<void> {
@@ -263,66 +240,10 @@ export class KubeDriver implements Driver {
     }
   }
 
-  async #derive(object: KubeObject): Promise<DerivedCluster> {
-    const endpoint = this.#options.endpoint()
-    const known = this.#derived.get(object)
-    if (known?.endpoint === endpoint) return known
-    const cluster = await this.#parse(object)
-    const revision = relayRevision(cluster, this.#options.podInputs())
-    const derived = { cluster, revision, endpoint, desiredConfigHash: relayConfigHash(cluster, endpoint) }
-    this.#derived.set(object, derived)
-    return derived
-  }
-
   #dataHash(configMap: ConfigMapObject): string {
     const hash = this.#dataHashes.get(configMap) ?? contentHash(canonicalJson(configMap.data ?? {}))
     this.#dataHashes.set(configMap, hash)
     return hash
-  }
-
-  /** A spec that an older schema let through cannot be worked on: its condition says so, and its relays stay. */
-  async #parse(object: KubeObject): Promise<TurnCluster> {
-    const parsed = parseTurnCluster(object)
-    if ('cluster' in parsed) return parsed.cluster
-    const stored = turnClusterStatus.safeParse((object as { status?: unknown }).status)
-    const status = stored.success ? (stored.data as TurnClusterStatus) : {}
-    const message = parsed.errors.join('; ').slice(0, 1000)
-    const { generation = 0 } = object.metadata
-    const invalid: Pick<Condition, 'status' | 'reason' | 'message'> = {
-      status: 'True',
-      reason: 'InvalidSpec',
-      message,
-    }
-    const degraded = transition(status.conditions, 'Degraded', invalid, generation, this.#options.wallMs())
-    if (canonicalJson(conditionOf(status.conditions, 'Degraded')) !== canonicalJson(degraded)) {
-      const others = (status.conditions ?? []).filter(({ type }) => type !== 'Degraded')
-      const { name, namespace = '', uid = '' } = object.metadata
-      await this.#writeStatus(
-        { metadata: { name, namespace, uid } },
-        { ...status, conditions: [...others, degraded] },
-      )
-    }
-    throw new Error(message)
-  }
-
-  async #writeStatus(
-    { metadata: { name, namespace, uid } }: { metadata: { name: string; namespace: string; uid: string } },
-    status: TurnClusterStatus,
-  ): Promise<void> {
-    const { client, world } = this.#options
-    const fields = {
-      apiVersion: `${GROUP}/${VERSION}`,
-      kind: KIND,
-      metadata: { name, namespace, uid },
-      status,
-    }
-    try {
-      const options = { fieldManager: FIELD_MANAGER_STATUS, force: true, subresource: 'status' }
-      world.clusters.learn(await applyFields<KubeObject>(client, fields, options))
-    } catch (error) {
-      // It was deleted meanwhile.
-      if (!isStatus(error, 404)) throw error
-    }
   }
 
   #record({ cluster }: ObservedCluster, action: Action, type: 'Normal' | 'Warning', reason: string): void {
