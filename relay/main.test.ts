@@ -38,7 +38,7 @@ async function client(
   return one
 }
 
-describe('a relay process', { timeout: 30_000 }, () => {
+describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
   it('relays, reports, and leaves cleanly when its last allocation has ended', async (t) => {
     const { child, udpPort } = await started(t)
     const peer = await echoPeer()
@@ -122,7 +122,7 @@ describe('a relay process', { timeout: 30_000 }, () => {
     await alice.allocate()
 
     child.write('keys.yaml', keys('k2', 'second'))
-    await child.line(({ msg, generation }) => msg === 'configuration in force' && generation === 2)
+    await child.line(({ keys }) => String(keys) === 'k2')
     await (await client(t, udpPort, ...restCredential('second'))).allocate()
     await assert.rejects((await client(t, udpPort, ...restCredential('first'))).allocate(), /\(401\)/)
     assert.deepEqual((await child.load()).keyIds, ['k2'])
@@ -139,7 +139,7 @@ describe('a relay process', { timeout: 30_000 }, () => {
 
     const [udp] = config.listeners
     child.writeConfig({ ...config, listeners: [udp!, { protocol: 'udp', address: '::1', port: 0 }] })
-    const applied = await child.line(({ generation }) => generation === 4)
+    const applied = await child.line(({ listeners }) => JSON.stringify(listeners ?? '').includes('::1'))
     const bound = applied.listeners as { protocol: string; address: string; port: number }[]
     assert.deepEqual(
       bound.map(({ protocol, address }) => `${protocol} ${address}`),
@@ -258,6 +258,8 @@ async function handshake(t: TestContext, port: number): Promise<tls.TLSSocket> {
   const socket = tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false })
   t.after(() => void socket.destroy())
   await once(socket, 'secureConnect')
+  // The process at its other end may be gone before it.
+  socket.on('error', () => undefined)
   return socket
 }
 

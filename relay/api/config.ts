@@ -108,6 +108,13 @@ const limits = z.strictObject({
     .min(10)
     .default(5000)
     .describe('Answers of the whole relay to requests without valid credentials, per second.'),
+  unauthenticatedResponsesPerSecondPerAddress: z
+    .int()
+    .min(0)
+    .default(500)
+    .describe(
+      'The same to one IPv4 address or IPv6 /64 over UDP, where senders can be forged; many clients may share one behind a NAT. 0 turns the limit off.',
+    ),
   streams: z.int().min(1).default(10_000).describe('TCP and TLS connections of the whole relay.'),
   streamsPerAddress: z.int().min(1).default(500).describe('TCP and TLS connections from one address.'),
   streamFirstMessageSeconds: z

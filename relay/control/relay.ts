@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
 import type { ChosenIo } from '../io/create-io.ts'
@@ -60,7 +61,11 @@ export class Relay {
     this.#events = new EventLog(options.log, () => this.#io.now())
     this.#settings = settings
     this.#addresses = withBinds(settings.addresses, hostAddresses())
-    this.#machine = new TurnServer({ config: this.#machineConfig(settings), crypto: nodeCrypto })
+    this.#machine = new TurnServer({
+      config: this.#machineConfig(settings),
+      crypto: nodeCrypto,
+      dontFragment: this.#io.dontFragment ?? false,
+    })
     this.#shard = new Shard({
       io: this.#io,
       machine: this.#machine,
@@ -81,6 +86,10 @@ export class Relay {
     this.#problems = problems
     this.#errors += problems.length
     for (const { reason, message } of problems) this.#options.log.warn({ reason }, message)
+    if (this.#generation > 0 && isDeepStrictEqual(settings, this.#settings)) {
+      this.#options.changed()
+      return
+    }
     this.#addresses = withBinds(settings.addresses, hostAddresses())
     this.#takeCertificate(settings)
     this.#takeMachineConfig(settings)

@@ -19,7 +19,8 @@ export interface ReportClientOptions {
 
 /** An operator that takes a connection and says nothing counts as unreachable after this. */
 const TIMEOUT_MS = 5_000
-const BACKOFF_MAX_MS = 30_000
+/** Below the time in which an operator that has started anew waits for its relays. */
+const BACKOFF_MAX_MS = 5_000
 const BACKOFF_DOUBLINGS_MAX = 10
 /** How often to look for an operator where the configuration names none. */
 const IDLE_SECONDS = 2

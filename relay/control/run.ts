@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import { type ChosenIo, createIo } from '../io/create-io.ts'
 import { FileWatch } from './file-watch.ts'
 import { ControlServer } from './http-server.ts'
@@ -43,6 +44,7 @@ class RelayProcess {
   /** The files are watched anyway; who sends SIGHUP out of habit must not end the calls. */
   readonly #onReload = () => this.#reload()
   #end: (code: number) => void = () => undefined
+  #loaded: Loaded
   #ticker: NodeJS.Timeout | undefined
   #ticks = 0
   #reports = 0
@@ -62,6 +64,7 @@ class RelayProcess {
     if (chosen.note) this.#log.warn(chosen.note)
     if ((config.workers ?? 1) > 1) this.#log.warn({ workers: config.workers }, 'this version runs one worker')
     this.#files = files
+    this.#loaded = loaded
     this.ended = new Promise((resolve) => {
       this.#end = resolve
     })
@@ -118,6 +121,9 @@ class RelayProcess {
   #reload(): void {
     const loaded = this.#files.load()
     this.#watch.setFiles(loaded.files)
+    // A file can be touched, or looked at once more after the start, without saying anything new.
+    if (isDeepStrictEqual(loaded, this.#loaded)) return
+    this.#loaded = loaded
     this.#relay.apply(loaded).catch((error: Error) => {
       this.#log.error({ err: error }, 'the new configuration is in force only in part')
     })

@@ -60,6 +60,8 @@ export interface IoHandler {
   /** One datagram, or one whole STUN message or ChannelData frame of a stream. */
   clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
+  /** An ICMP error for what a relay socket sent; see `TurnMachine.handlePeerError`. Not every I/O layer hears of them. */
+  peerError?(relay: number, peer: TransportAddress, icmpType: number, icmpCode: number, mtu: number): void
   relayBound(relay: number): void
   relayBindFailed(relay: number, failure: BindFailure): void
   /** The moment of `wakeAt` has come. */
@@ -84,6 +86,8 @@ export interface IoCounters {
 
 export interface RelayIo {
   readonly counters: Readonly<IoCounters>
+  /** Whether `bindRelay` heeds `dontFragment`; absent: it does not. */
+  readonly dontFragment?: boolean
   start(handler: IoHandler): void
   /** Milliseconds of a monotonic clock; the same throughout a batch where reading it costs. */
   now(): number

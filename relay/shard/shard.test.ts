@@ -53,6 +53,7 @@ function setUp() {
       return machine.forward
     },
     handlePeerData: () => machine.forward,
+    handlePeerError: note('handlePeerError'),
     relayBound: note('relayBound'),
     relayBindFailed: note('relayBindFailed'),
     pollTimeout: () => machine.deadline,
@@ -138,4 +139,10 @@ test('data of a link that is gone is ignored', () => {
   shard.linkClosed(3)
   shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
   assert.deepEqual(calls, ['removeLink 3 1000'])
+})
+
+test('an ICMP error reaches the machine with the time', () => {
+  const { shard, calls } = setUp()
+  shard.peerError(9, PEER, 3, 4, 1400)
+  assert.deepEqual(calls, ['handlePeerError 9 3 4 1400 1000'])
 })

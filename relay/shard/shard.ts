@@ -77,6 +77,10 @@ export class Shard implements IoHandler {
     }
   }
 
+  peerError(relay: number, peer: TransportAddress, icmpType: number, icmpCode: number, mtu: number): void {
+    this.#guard(() => this.#machine.handlePeerError(relay, peer, icmpType, icmpCode, mtu, this.#io.now()))
+  }
+
   relayBound(relay: number): void {
     this.#guard(() => this.#machine.relayBound(relay, this.#io.now()))
   }

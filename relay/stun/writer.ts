@@ -157,6 +157,15 @@ export class StunWriter {
     return this
   }
 
+  /** ICMP: type, code, and the next hop's MTU where the error names one (RFC 8656 §18.13). */
+  addIcmp(icmpType: number, icmpCode: number, mtu: number): this {
+    const at = this.#reserve(ATTRIBUTE.Icmp, 8)
+    this.#scratch[at + 2] = icmpType
+    this.#scratch[at + 3] = icmpCode
+    writeUint32(this.#scratch, at + 4, mtu)
+    return this
+  }
+
   /** UNKNOWN-ATTRIBUTES (RFC 8489 §14.13). */
   addTypeList(types: readonly number[]): this {
     const at = this.#reserve(ATTRIBUTE.UnknownAttributes, types.length * 2)

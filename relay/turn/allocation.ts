@@ -100,6 +100,8 @@ export class Allocation extends Timer {
   readonly owner: AllocationOwner
   readonly transaction: AllocateTransaction
   readonly lifetimeSeconds: number
+  /** The client asked for DONT-FRAGMENT (RFC 8656 §7.2). */
+  readonly dontFragment: boolean
   /** Its number in the table. */
   index = -1
   /** True once every relay socket is bound and the client was told. */
@@ -131,6 +133,7 @@ export class Allocation extends Timer {
     this.owner = origin.owner
     this.transaction = origin.transaction
     this.lifetimeSeconds = origin.lifetimeSeconds
+    this.dontFragment = origin.dontFragment
     this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
     this.packetBucket = new TokenBucket(limits.packetsPerSecondPerAllocation)
   }
@@ -170,6 +173,7 @@ export interface AllocationOrigin {
   readonly owner: AllocationOwner
   readonly transaction: AllocateTransaction
   readonly lifetimeSeconds: number
+  readonly dontFragment: boolean
 }
 
 export interface RateLimits {

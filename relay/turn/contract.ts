@@ -64,7 +64,10 @@ export interface AllocationEvent {
 export type Output =
   /** Send `bytes` to `to` on a link (a response or an indication; owned by the receiver). */
   | { kind: 'transmit'; link: number; to: TransportAddress; bytes: Uint8Array }
-  /** Bind a UDP relay socket; answer with `relayBound` or `relayBindFailed`. */
+  /**
+   * Bind a UDP relay socket; answer with `relayBound` or `relayBindFailed`. With `dontFragment`, what it sends
+   * has the DF bit set (RFC 8656 §14): asked for only of an I/O layer that can.
+   */
   | {
       kind: 'bind-relay'
       relay: number
@@ -117,6 +120,18 @@ export interface TurnMachine {
     length: number,
     now: number,
   ): Forward | undefined
+  /**
+   * An ICMP error for what a relay socket sent to `peer`, whose port is 0 where it is not known: `mtu` is that
+   * of the next hop, 0 where the error names none (RFC 8656 §11.5).
+   */
+  handlePeerError(
+    relay: number,
+    peer: TransportAddress,
+    icmpType: number,
+    icmpCode: number,
+    mtu: number,
+    now: number,
+  ): void
   relayBound(relay: number, now: number): void
   relayBindFailed(relay: number, failure: BindFailure, now: number): void
   /** The next moment `handleTimeout` has work, or Infinity. O(1). */

@@ -1,12 +1,14 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { StunCrypto } from '../stun/crypto.ts'
 import { StunReader } from '../stun/reader.ts'
+import { readUint32 } from '../stun/wire.ts'
 import { StunWriter } from '../stun/writer.ts'
 import type { Allocation } from './allocation.ts'
 import { AllocationTable } from './allocation-table.ts'
 import type { Link } from './contract.ts'
 import { TurnCounters } from './counters.ts'
 import { Credentials } from './credentials.ts'
+import { knownAttributes } from './known-attributes.ts'
 import { NonceMint } from './nonce.ts'
 import { OutputQueue } from './output-queue.ts'
 import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
@@ -14,6 +16,7 @@ import { type AllocationQuota, LocalQuota } from './quota.ts'
 import { type PortMap, RelayAddress } from './relay-ports.ts'
 import { type Reservation, Reservations } from './reservations.ts'
 import type { RelayAddressPair, TurnServerConfig } from './server-config.ts'
+import { SourceBudget } from './source-budget.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -30,6 +33,8 @@ export interface CoreOptions {
   readonly quota?: AllocationQuota
   /** The ports in use on an address, on memory that the shards of one relay share; absent: this machine's own. */
   readonly portMap?: (address: RelayAddressPair) => PortMap
+  /** Whether the I/O layer's relay sockets can send with the DF bit set; absent: they cannot. */
+  readonly dontFragment?: boolean
 }
 
 /** What the handlers of a TURN server share: configuration, live state, counters and outputs. */
@@ -45,6 +50,8 @@ export class TurnCore {
   readonly reservations: Reservations
   readonly quota: AllocationQuota
   readonly unauthenticated: TokenBucket
+  readonly unauthenticatedBySource: SourceBudget
+  readonly knownAttributes: ReadonlySet<number>
   /** Where new clients are sent while draining, best first. */
   alternates: readonly TransportAddress[] = []
   draining = false
@@ -61,12 +68,14 @@ export class TurnCore {
   constructor(options: CoreOptions) {
     const { config, crypto } = options
     this.crypto = crypto
+    this.knownAttributes = knownAttributes(options.dontFragment ?? false)
     this.config = config
     this.quota = options.quota ?? new LocalQuota()
     this.#portMap = options.portMap
     this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
-    const seed = crypto.randomBytes(4)
-    this.table = new AllocationTable(new DataView(seed.buffer, seed.byteOffset).getUint32(0))
+    const seeds = crypto.randomBytes(8)
+    this.table = new AllocationTable(readUint32(seeds, 0))
+    this.unauthenticatedBySource = new SourceBudget(readUint32(seeds, 4))
     this.reservations = new Reservations(crypto)
     this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
     this.credentials = new Credentials(crypto, config)

@@ -14,6 +14,7 @@ const DROP_REASONS = [
   'peer-refused',
   'rate-limit',
   'unauthenticated-budget',
+  'unauthenticated-source-budget',
   'output-queue-full',
 ] as const
 export type DropReason = (typeof DROP_REASONS)[number]

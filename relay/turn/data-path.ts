@@ -21,7 +21,6 @@ import type { Allocation, Permission, RelaySocket } from './allocation.ts'
 import type { ClientTransport, Forward } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { DropReason } from './counters.ts'
-import { KNOWN_ATTRIBUTES } from './known-attributes.ts'
 
 const DATA_INDICATION = messageType(METHOD.Data, CLASS.Indication)
 /** Largest value of a STUN message's length field that is a multiple of four. */
@@ -74,14 +73,14 @@ export class DataPath {
 
   /** A Send indication, read by `core.reader` (RFC 8656 §11.2). */
   sendIndication(link: number, from: TransportAddress, buffer: Uint8Array, now: number): Forward | undefined {
-    const { table, reader } = this.#core
+    const { table, reader, knownAttributes } = this.#core
     const allocation = table.find(link, from)
     if (!allocation) return this.#drop('no-allocation')
     const address = reader.find(ATTRIBUTE.XorPeerAddress)
     const data = reader.find(ATTRIBUTE.Data)
     if (address < 0 || data < 0 || !readXorAddress(reader, address, this.#peer))
       return this.#drop('malformed')
-    if (reader.unknownRequired(KNOWN_ATTRIBUTES).length > 0) return this.#drop('unsupported')
+    if (reader.unknownRequired(knownAttributes).length > 0) return this.#drop('unsupported')
     const permission = table.permission(allocation, this.#peer)
     return this.#toPeer(
       allocation,

@@ -3,7 +3,6 @@ import { METHOD } from '../stun/methods.ts'
 import { authenticate } from './authenticate.ts'
 import type { Link } from './contract.ts'
 import { redirection } from './drain.ts'
-import { KNOWN_ATTRIBUTES } from './known-attributes.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
 import type {
   AllocationRequest,
@@ -73,7 +72,7 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
     if ('kind' in owner) return owner
     request.owner = owner
   }
-  const unknown = reader.unknownRequired(KNOWN_ATTRIBUTES)
+  const unknown = reader.unknownRequired(core.knownAttributes)
   if (unknown.length > 0) return refuseUnknown(unknown)
   if (handler.needs === 'nothing') return handler.handle(context, request)
   if (handler.needs === 'credentials') return handler.handle(context, request as AuthenticRequest)

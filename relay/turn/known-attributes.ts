@@ -1,7 +1,6 @@
 import { ATTRIBUTE } from '../stun/attribute-types.ts'
 
-/** Comprehension-required attributes that this server understands; others are answered with 420 (RFC 8489 §6.3.1). */
-export const KNOWN_ATTRIBUTES: ReadonlySet<number> = new Set([
+const KNOWN: readonly number[] = [
   ATTRIBUTE.MappedAddress,
   ATTRIBUTE.Username,
   ATTRIBUTE.MessageIntegrity,
@@ -22,4 +21,12 @@ export const KNOWN_ATTRIBUTES: ReadonlySet<number> = new Set([
   ATTRIBUTE.Userhash,
   ATTRIBUTE.XorMappedAddress,
   ATTRIBUTE.ReservationToken,
-])
+]
+
+/**
+ * Comprehension-required attributes that this server understands; others are answered with 420 (RFC 8489
+ * §6.3.1). DONT-FRAGMENT is one of them where its sockets can do that (RFC 8656 §7.2 step 4).
+ */
+export function knownAttributes(dontFragment: boolean): ReadonlySet<number> {
+  return new Set(dontFragment ? [...KNOWN, ATTRIBUTE.DontFragment] : KNOWN)
+}

@@ -202,7 +202,7 @@ export class Lifecycle {
       relay: relay.id,
       family: bind.family,
       bind,
-      dontFragment: false,
+      dontFragment: allocation.dontFragment,
     })
     return relay
   }

@@ -12,7 +12,12 @@ const collectGarbage = runInNewContext('gc') as () => void
 
 test('an allocation with a permission and a channel takes 2 KiB of heap at most, and gives it back', (t) => {
   const harness = new TurnHarness({
-    limits: { allocations: 65_536, allocationsPerUser: 65_536, unauthenticatedResponsesPerSecond: 1_000_000 },
+    limits: {
+      allocations: 65_536,
+      allocationsPerUser: 65_536,
+      unauthenticatedResponsesPerSecond: 1_000_000,
+      unauthenticatedResponsesPerSecondPerAddress: 0,
+    },
     relay: { addresses: [{ advertise: '192.0.2.1' }], ports: { min: 20_000, max: 65_535 } },
   })
   const open = (from: number, to: number) => {

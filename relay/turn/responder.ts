@@ -7,6 +7,7 @@ import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
 import type { Allocation, AllocationOwner } from './allocation.ts'
 import type { TurnCore } from './core.ts'
+import type { DropReason } from './counters.ts'
 import type { Outcome, Refusal, Success } from './outcome.ts'
 import type { Request } from './request.ts'
 
@@ -18,14 +19,13 @@ export class Responder {
     this.#core = core
   }
 
-  /** Answers a request; without credentials only while the relay's budget for that lasts. */
+  /** Answers a request; without credentials only while the budgets of its source and of the relay for that last. */
   respond(request: Request, outcome: Outcome): void {
     if (outcome.kind === 'silent') return
     const core = this.#core
-    const { limits } = core.config
-    const known = request.owner !== undefined
-    if (!known && !core.unauthenticated.take(1, limits.unauthenticatedResponsesPerSecond, request.now)) {
-      core.counters.drops['unauthenticated-budget']++
+    const exceeded = request.owner ? undefined : this.#exceededBudget(request)
+    if (exceeded) {
+      core.counters.drops[exceeded]++
       return
     }
     const { reader } = request
@@ -35,6 +35,19 @@ export class Responder {
     else this.#writeRefusal(writer, request, outcome)
     this.#finish(reader.method, request, request.owner, reader.hasFingerprint)
     this.#count(reader.method, request, outcome)
+  }
+
+  /** The source first: one that floods leaves the relay's budget to others. A stream has proven its address. */
+  #exceededBudget({ client, from, now }: Request): DropReason | undefined {
+    const { unauthenticated, unauthenticatedBySource, config } = this.#core
+    const {
+      unauthenticatedResponsesPerSecond: total,
+      unauthenticatedResponsesPerSecondPerAddress: perAddress,
+    } = config.limits
+    const proven = from.remote !== undefined
+    if (!proven && !unauthenticatedBySource.take(client, perAddress, now))
+      return 'unauthenticated-source-budget'
+    return unauthenticated.take(1, total, now) ? undefined : 'unauthenticated-budget'
   }
 
   /** Answers the Allocate that made an allocation, some time after it came. */

@@ -7,6 +7,7 @@ import type { TurnCounters } from './counters.ts'
 import { DataPath } from './data-path.ts'
 import { dispatch } from './dispatch.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { reportPeerError } from './peer-error.ts'
 import type { HandlerContext } from './request.ts'
 import { Responder } from './responder.ts'
 import type { TurnServerConfig } from './server-config.ts'
@@ -137,6 +138,17 @@ export class TurnServer implements TurnMachine {
     now: number,
   ): Forward | undefined {
     return this.#dataPath.peerData(relay, from, buffer, offset, length, now)
+  }
+
+  handlePeerError(
+    relay: number,
+    peer: TransportAddress,
+    icmpType: number,
+    icmpCode: number,
+    mtu: number,
+    now: number,
+  ): void {
+    reportPeerError(this.#core, { relay, peer, icmpType, icmpCode, mtu, now })
   }
 
   relayBound(relay: number, now: number): void {

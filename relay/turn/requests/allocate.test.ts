@@ -127,6 +127,8 @@ const CASES: readonly [
   ['step 9: an additional IPv4', additional(1), 400],
   ['step 9: an additional IPv6', additional(2), 0],
   ['step 9: an additional IPv6, not there', additional(2), 0, V4_ONLY],
+  ['step 9: an additional IPv6, and no IPv4', additional(2), 0, V6_ONLY],
+  ['step 9: an additional family that does not exist', additional(3), 400],
   ['step 4: DONT-FRAGMENT without support', (writer) => writer.addFlag(ATTRIBUTE.DontFragment), 420],
   ['step 8: EVEN-PORT', even(false), 0],
   ['step 8: EVEN-PORT with reservation', even(true), 0],
@@ -149,6 +151,26 @@ for (const [name, attributes, code, input] of CASES) {
     assert.equal(harness.server.allocationCount, code === 0 ? 1 : 0)
   })
 }
+
+for (const asked of [true, false]) {
+  test(`RFC 8656 §7.2 step 4: relay sockets are bound with DF ${asked ? 'where DONT-FRAGMENT asks for it' : 'only where it is asked for'}`, () => {
+    const harness = new TurnHarness({}, { dontFragment: true })
+    let tried = 0
+    harness.onBind = () => (++tried < 2 ? 'port-in-use' : undefined)
+    const answer = harness.client().allocate((writer) => {
+      additional(2)(writer)
+      if (asked) writer.addFlag(ATTRIBUTE.DontFragment)
+    })
+    assert.equal(answer?.code, 0)
+    const flags = harness.events.flatMap((event) => (event.kind === 'bind-relay' ? [event.dontFragment] : []))
+    assert.deepEqual(flags, [asked, asked, asked], 'one was tried again')
+  })
+}
+
+test('RFC 8656 §18.9: DONT-FRAGMENT with a value is malformed', () => {
+  const harness = new TurnHarness({}, { dontFragment: true })
+  assert.equal(harness.client().allocate((writer) => writer.addUint32(ATTRIBUTE.DontFragment, 0))?.code, 400)
+})
 
 const TRANSPORTS: readonly [name: string, attributes: (writer: StunWriter) => void, code: number][] = [
   ['none', () => undefined, 400],

@@ -43,6 +43,7 @@ interface Wish {
   readonly families: readonly AddressFamily[]
   readonly port: PortChoice
   readonly lifetimeSeconds: number
+  readonly dontFragment: boolean
 }
 
 /** A retransmission gets the same success, once there is one; another Allocate on the 5-tuple is a mismatch. */
@@ -60,6 +61,8 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   const protocol = transport < 0 ? undefined : readFirstByte(reader, transport)
   if (protocol === undefined) return refuse('bad-request')
   if (protocol !== TRANSPORT_PROTOCOL.Udp) return refuse('unsupported-transport')
+  const dontFragment = reader.find(ATTRIBUTE.DontFragment)
+  if (dontFragment >= 0 && reader.valueLength(dontFragment) !== 0) return refuse('bad-request')
   const port = readPortChoice(core, request)
   if (typeof port === 'object' && 'kind' in port) return port
   const families = readFamilies(core, request)
@@ -68,7 +71,12 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   if (Number.isNaN(lifetime)) return refuse('bad-request')
   const drain = drainRefusal(core, request.from.transport, request.client.family)
   if (drain) return drain
-  return { families, port, lifetimeSeconds: grantLifetime(core, lifetime) }
+  return {
+    families,
+    port,
+    lifetimeSeconds: grantLifetime(core, lifetime),
+    dontFragment: dontFragment >= 0,
+  }
 }
 
 /** RESERVATION-TOKEN and EVEN-PORT (RFC 8656 §7.2, steps 5 and 8). */
