@@ -103,8 +103,10 @@ export class TurnHarness {
   /** What the system says to a bind: nothing, a failure, or undefined for success. */
   onBind: (bind: TransportAddress) => 'pending' | 'port-in-use' | 'unavailable' | undefined = () => undefined
 
-  constructor(input: Partial<RelayConfigInput> = {}) {
-    this.server = new TurnServer({ config: turnServerConfig(relayConfigFor(input)), crypto: nodeCrypto })
+  /** `io` is what the sockets can do. */
+  constructor(input: Partial<RelayConfigInput> = {}, io: { dontFragment?: boolean } = {}) {
+    const config = turnServerConfig(relayConfigFor(input))
+    this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })
     this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
     this.addLink(1, 'udp', '192.0.2.1:3478')
   }

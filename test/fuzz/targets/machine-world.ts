@@ -55,6 +55,7 @@ export class MachineWorld {
   readonly #perUser = new Map<string, number>()
   readonly #reader = new StunReader()
   readonly #links = new Set<number>()
+  readonly #failed = new Set<number>()
 
   constructor() {
     const random = new Random(1)
@@ -125,6 +126,14 @@ export class MachineWorld {
     checkOutside(buffer, before, bytes.length)
   }
 
+  /** The system takes a socket away, bound or not. */
+  fail(relay: number, failure: BindFailure): void {
+    this.bound.delete(relay)
+    this.binding.delete(relay)
+    this.#failed.add(relay)
+    this.step(() => this.server.relayBindFailed(relay, failure, this.now))
+  }
+
   /** The system answers the oldest bind that is open. */
   answerBind(): void {
     const [first] = this.binding
@@ -167,7 +176,8 @@ export class MachineWorld {
     if (output.kind === 'transmit') this.#answered(output)
     else if (output.kind === 'bind-relay') this.#bind(output.relay, output.bind)
     else if (output.kind === 'close-relay') {
-      assert.ok(this.bound.delete(output.relay) !== this.binding.delete(output.relay), 'closed twice')
+      const open = this.bound.delete(output.relay) || this.binding.delete(output.relay)
+      assert.ok(open || this.#failed.has(output.relay), 'closed twice')
     } else if (output.kind === 'allocation-opened') {
       const held = (this.#perUser.get(output.allocation.username) ?? 0) + 1
       this.#perUser.set(output.allocation.username, held)
@@ -207,7 +217,7 @@ export class MachineWorld {
     if (answer === 'bound' || answer === 'later') {
       this.bound.set(relay, bind)
       this.step(() => this.server.relayBound(relay, this.now))
-    } else this.step(() => this.server.relayBindFailed(relay, answer, this.now))
+    } else this.fail(relay, answer)
   }
 
   #checkFromClient(client: string, { target, socket, to, length }: Forward, came: number): void {

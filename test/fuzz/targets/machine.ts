@@ -175,7 +175,7 @@ function operate(world: MachineWorld, input: Input): void {
     () => world.step(() => server.endDrain()),
     () => world.closeLink(1 + (input.byte() % 2)),
     () => [1, 2].forEach((link) => void world.openLink(link)),
-    () => world.step(() => server.relayBindFailed(input.byte(), 'unavailable', world.now)),
+    () => world.fail(input.pick([...world.bound.keys(), ...world.binding.keys(), 99]), 'unavailable'),
     () => world.step(() => server.setWallClockOffset((EPOCH_SECONDS + input.uint16()) * 1000)),
   ]
   input.pick(deeds)()
