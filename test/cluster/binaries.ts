@@ -17,15 +17,13 @@ import {
   missingSentence,
 } from './binaries-choice.ts'
 import { downloadBinaries } from './binaries-download.ts'
+import { withLock } from './lock.ts'
 
 /**
  * The Kubernetes programs that tests run: `node test/cluster/binaries.ts [name…]` prints the directory that
  * holds them. They come from `KUBEBUILDER_ASSETS`, else from the cache outside the checkout, which is filled
  * once by building them with Go or by downloading them.
  */
-
-const LOCK_POLL_MS = 200
-const LOCK_WAIT_MS_MAX = 45 * 60_000
 
 /** The directory that holds all the named programs; gets those that are missing. */
 export async function binaryDirectory(
@@ -82,40 +80,6 @@ async function joinDirectories(
 }
 
 /** Runs `work` while no other process does; a lock whose owner is gone is taken over. */
-async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
-  const until = Date.now() + LOCK_WAIT_MS_MAX
-  while (!(await takeLock(path))) {
-    if (Date.now() > until)
-      throw new Error(`${path} is held by another process: remove it if none is building`)
-    await wait(LOCK_POLL_MS)
-  }
-  try {
-    return await work()
-  } finally {
-    await rm(path, { force: true })
-  }
-}
-
-async function takeLock(path: string): Promise<boolean> {
-  try {
-    await writeFile(path, String(process.pid), { flag: 'wx' })
-    return true
-  } catch {
-    const owner = Number(await readFile(path, 'utf8').catch(() => ''))
-    if (owner > 0 && !isRunning(owner)) await rm(path, { force: true })
-    return false
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
 function machine(assets: string | undefined, cache: string): Machine {
   return {
     ...goPlatform(),

@@ -17,6 +17,7 @@ import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { command } from './command.ts'
+import { withLock } from './lock.ts'
 
 /**
  * Container images without a registry, as archives in a cache outside the checkout: `node images.ts` builds
@@ -27,6 +28,7 @@ import { command } from './command.ts'
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url))
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'turnfleet', 'images')
 const BUILD_TIMEOUT_MS = 240_000
+const ARCHIVES_KEPT = 3
 const DEBIAN = 'bookworm'
 const PACKAGES =
   'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,netbase,tzdata,busybox-static'
@@ -46,6 +48,10 @@ export interface Images {
 /** Builds what is not in the cache or has changed. */
 export async function buildImages(): Promise<Images> {
   await mkdir(CACHE, { recursive: true })
+  return withLock(join(CACHE, 'lock'), build)
+}
+
+async function build(): Promise<Images> {
   const npm = dirname(dirname(await realpath((await command('which', ['npm'])).trim())))
   const base = hash(DEBIAN, PACKAGES, process.version, await readFile(join(npm, 'package.json')))
   await cached(`base-${base}`, (archive) => buildBase(npm, archive))
@@ -81,7 +87,7 @@ COPY npmrc /usr/local/etc/npmrc
 RUN echo root:x:0:0:root:/root:/bin/sh > /etc/passwd && ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 `,
     )
-    await build(['-t', BASE_IMAGE, directory])
+    await bud(['-t', BASE_IMAGE, directory])
     await save(BASE_IMAGE, archive)
   })
 }
@@ -93,7 +99,7 @@ async function buildPause(archive: string): Promise<void> {
       join(directory, 'Dockerfile'),
       `FROM scratch\nCOPY --from=${BASE_IMAGE} /bin/busybox /busybox\nENTRYPOINT ["/busybox", "sleep", "infinity"]\n`,
     )
-    await build(['-t', PAUSE_IMAGE, directory])
+    await bud(['-t', PAUSE_IMAGE, directory])
     await save(PAUSE_IMAGE, archive)
   })
 }
@@ -101,7 +107,7 @@ async function buildPause(archive: string): Promise<void> {
 async function buildTarget(target: string, reference: string, archive: string): Promise<void> {
   const npmCache = (await command('npm', ['config', 'get', 'cache'])).trim()
   await mkdir(npmCache, { recursive: true })
-  await build([
+  await bud([
     ...['--build-arg', `BASE=${BASE_IMAGE}`, '--target', target, '-t', reference],
     // What `npm ci` of the checkout has fetched already.
     ...['--volume', `${npmCache}:/root/.npm:rw`],
@@ -110,7 +116,7 @@ async function buildTarget(target: string, reference: string, archive: string): 
   await save(reference, archive)
 }
 
-function build(args: string[]): Promise<string> {
+function bud(args: string[]): Promise<string> {
   return buildah(['bud', '-q', '--layers', '--isolation', 'chroot', '--network', 'host', ...args])
 }
 
@@ -125,16 +131,20 @@ function buildah(args: string[]): Promise<string> {
   })
 }
 
-/** Path of an archive, made where it is not there; older ones of its kind go. */
+/** Path of an archive, made where it is not there; another run may still load the ones made last. */
 async function cached(name: string, make: (archive: string) => Promise<void>): Promise<string> {
   const archive = join(CACHE, `${name}.tar`)
   if (await exists(archive)) return archive
-  const kind = `${name.split('-')[0]}-`
-  for (const old of await readdir(CACHE)) {
-    if (old.startsWith(kind)) await rm(join(CACHE, old))
-  }
   await make(`${archive}.part`)
   await rename(`${archive}.part`, archive)
+  const kind = `${name.split('-')[0]}-`
+  const made = await Promise.all(
+    (await readdir(CACHE))
+      .filter((file) => file.startsWith(kind))
+      .map(async (file) => ({ file, atMs: (await stat(join(CACHE, file))).mtimeMs })),
+  )
+  const old = made.sort((a, b) => b.atMs - a.atMs).slice(ARCHIVES_KEPT)
+  for (const { file } of old) await rm(join(CACHE, file))
   return archive
 }
 

@@ -232,7 +232,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
       assert.match(state, /^(connecting|failed)$/)
       assert.equal(localType, '')
     }
-    await Promise.all(attempts.flat().map(({ page }) => page.close()))
+    await Promise.all(attempts.flat().map((caller) => caller.leave()))
     await Promise.all([office.close(), home.close()])
     await plane.kubectl(['delete', '-n', NAMESPACE, 'turncluster/udp-only', '--wait=false'])
   })
@@ -269,6 +269,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     ])
     await until('/v1/ice answers again', () => ice.ask('public'))
     await flowsBothWays(inOffice, atHome, 10)
+    await Promise.all([inOffice.leave(), atHome.leave()])
     await Promise.all([office.close(), home.close()])
   })
 

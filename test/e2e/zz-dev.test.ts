@@ -36,7 +36,7 @@ const CHART = fileURLToPath(new URL('../../charts/turnfleet', import.meta.url))
 const OPERATOR = 'turnfleet'
 const READY_MS_MAX = 20_000
 const CONNECTED_MS_MAX = 5_000
-const CALL_SECONDS = 60
+const CALL_SECONDS = 30
 const WITHDRAWN_MS_MAX = 5_000
 const IDLE_SECONDS = 60
 const RELAY_MIB_MAX = 90
@@ -177,6 +177,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     webUrl = (await startWebApp({ ...common, port: 443, cluster: `${NAMESPACE}/public` })).url
     // The firewall lets out 80 and 443 only.
     udpOnlyUrl = (await startWebApp({ ...common, port: 80, cluster: `${NAMESPACE}/udp-only` })).url
+    await launchBoth(); await Promise.all([office.close(), home.close()])
   })
 
   step('a video call through the firewall, with the operator away for a minute', async () => {
@@ -211,6 +212,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     ])
     await until('/v1/ice answers again', () => ice.ask('public'))
     await flowsBothWays(inOffice, atHome, 10)
+    await Promise.all([inOffice.leave(), atHome.leave()])
     await Promise.all([office.close(), home.close()])
   })
 

@@ -94,6 +94,8 @@ export class ReferenceModel {
       assert.ok(readXorAddress(this.#reader, i, peer))
       assert.ok(!this.denied.has(formatIp(peer)), `${formatIp(peer)} is denied and was granted`)
       allocation.permissions.set(formatIp(peer), now + PERMISSION_MS)
+      // Of duplicates the first counts, but for CreatePermission.
+      if (method === METHOD.ChannelBind) break
     }
     if (method !== METHOD.ChannelBind) return
     const number = readChannelNumber(this.#reader, this.#reader.find(ATTRIBUTE.ChannelNumber))!

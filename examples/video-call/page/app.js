@@ -21,12 +21,16 @@ let renewal
 
 $('join').addEventListener('submit', async (event) => {
   event.preventDefault()
-  for (const element of event.target.elements) element.disabled = true
+  joined(true)
   startedAt = performance.now()
   stream = await openCamera()
   $('local').srcObject = stream ?? null
   connect($('room').value)
 })
+
+$('leave').addEventListener('click', leave)
+// Closing the connection gives the relays' ports back at once instead of after ten minutes.
+addEventListener('pagehide', leave)
 
 $('chat').addEventListener('submit', (event) => {
   event.preventDefault()
@@ -42,8 +46,10 @@ setInterval(showStatistics, STATS_EVERY_MS)
 function connect(room) {
   socket = new WebSocket(new URL('/signalling', location.href.replace(/^http/, 'ws')))
   socket.onopen = () => say({ type: 'join', room })
-  socket.onclose = () => {
-    if (!call) show('closed', 'The server closed the connection: load the page again.')
+  socket.onclose = ({ code, reason }) => {
+    log(`signalling closed: ${code} ${reason}`)
+    if (!call && $('join').elements[0].disabled)
+      show('closed', 'The server closed the connection: load the page again.')
   }
   // One at a time: a candidate must not overtake the description it belongs to.
   let queue = Promise.resolve()
@@ -118,6 +124,20 @@ function end(state, text) {
   enableChat(false)
   $('connection').textContent = 'closed'
   show(state, text)
+}
+
+function leave() {
+  end('idle', 'You have left the room.')
+  socket?.close()
+  for (const track of stream?.getTracks() ?? []) track.stop()
+  $('local').srcObject = null
+  joined(false)
+}
+
+function joined(is) {
+  for (const element of $('join').elements) element.disabled = is
+  $('leave').disabled = false
+  $('leave').hidden = !is
 }
 
 async function openCamera() {
