@@ -1,4 +1,3 @@
-import { createSecureContext } from 'node:tls'
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
 import type {
@@ -12,6 +11,7 @@ import type {
 } from '../io.ts'
 import { listenError } from '../listen-error.ts'
 import { Arena } from './arena.ts'
+import { secureContext } from './secure-context.ts'
 import { Streams } from './streams.ts'
 import { UdpSocket } from './udp-socket.ts'
 
@@ -96,8 +96,8 @@ export class PortableIo implements RelayIo {
     this.#started().batchEnd()
   }
 
-  setTls({ cert, key }: TlsMaterial): void {
-    this.#streams.secureContext = createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
+  setTls(material: TlsMaterial): void {
+    this.#streams.secureContext = secureContext(material)
   }
 
   bindRelay(relay: number, bind: TransportAddress, _options: { dontFragment: boolean }): void {

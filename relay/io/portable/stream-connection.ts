@@ -125,7 +125,6 @@ export class StreamConnection {
       ALPNCallback: chooseProtocol,
     })
     this.#stream = stream
-    stream.disableRenegotiation()
     stream.on('error', () => {
       if (!this.#secured && !this.#closed) this.#events.handshakeFailed()
       this.destroy()

@@ -101,6 +101,18 @@ export function tlsTests(create: CreateIo): void {
       assert.equal(await chosen(), false)
     })
 
+    it('is not negotiated again (CVE-2011-1473)', async (t) => {
+      const { io } = echoing(t, create, first)
+      const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })
+      const client = await tlsClient(t, port, { maxVersion: 'TLSv1.2' })
+      const outcome = new Promise((resolve) => {
+        client.renegotiate({}, () => resolve('negotiated again'))
+        client.once('error', () => resolve('refused'))
+      })
+      client.resume()
+      assert.equal(await outcome, 'refused')
+    })
+
     it('before 1.2 is refused and counted', async (t) => {
       const { io } = echoing(t, create, first)
       const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })

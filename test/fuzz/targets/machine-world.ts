@@ -47,6 +47,8 @@ export class MachineWorld {
   readonly bound = new Map<number, TransportAddress>()
   readonly binding = new Map<number, TransportAddress>()
   readonly server: TurnServer
+  /** STUN messages that clients were sent. */
+  readonly said: Uint8Array[] = []
   lastRequest = new Uint8Array(0)
   token: Uint8Array = new Uint8Array(8)
   readonly #model = new ReferenceModel()
@@ -113,6 +115,7 @@ export class MachineWorld {
         this.now,
       )
       if (forward) this.#checkFromClient(name, forward, bytes.length)
+      if (forward?.target === 'client') this.#noteSaid(forward, buffer)
     })
     checkOutside(buffer, before, bytes.length)
   }
@@ -121,7 +124,9 @@ export class MachineWorld {
     const { buffer, before } = withRooms(bytes)
     this.step(() => {
       const forward = this.server.handlePeerData(relay, peer, buffer, HEAD_ROOM_BYTES, bytes.length, this.now)
-      if (forward) this.#checkToClient(forward, peer, bytes.length)
+      if (!forward) return
+      this.#checkToClient(forward, peer, bytes.length)
+      this.#noteSaid(forward, buffer)
     })
     checkOutside(buffer, before, bytes.length)
   }
@@ -172,6 +177,10 @@ export class MachineWorld {
     assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
   }
 
+  #noteSaid({ offset, length }: Forward, buffer: Uint8Array): void {
+    if (buffer[offset]! < 0x40) this.said.push(buffer.slice(offset, offset + length))
+  }
+
   #play(output: Output): void {
     if (output.kind === 'transmit') this.#answered(output)
     else if (output.kind === 'bind-relay') this.#bind(output.relay, output.bind)
@@ -190,6 +199,7 @@ export class MachineWorld {
   }
 
   #answered({ link, to, bytes }: Extract<Output, { kind: 'transmit' }>): void {
+    this.said.push(bytes)
     assert.ok(to.port !== 0 && formatIp(to) !== '224.0.0.1', 'an answer to an address that cannot have asked')
     this.#model.answered(key(link, to), bytes, this.now)
     const reader = this.#reader
