@@ -13,6 +13,9 @@ import { bindingRequest } from './io/testing/frames.ts'
 import { loopbackConfig, RelayChild } from './testing/relay-child.ts'
 import { echoPeer, UdpClient } from './testing/udp-client.ts'
 
+/** The batched one needs Linux. */
+const DATAPATHS = process.platform === 'linux' ? (['portable', 'batched'] as const) : (['portable'] as const)
+
 function relay(t: TestContext, config?: RelayConfigInput): RelayChild {
   const child = new RelayChild()
   t.after(() => child.stop())
@@ -39,34 +42,38 @@ async function client(
 }
 
 describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
-  it('relays, reports, and leaves cleanly when its last allocation has ended', async (t) => {
-    const { child, udpPort } = await started(t)
-    const peer = await echoPeer()
-    t.after(peer.close)
-    const alice = await client(t, udpPort)
-    await alice.allocate()
-    await alice.permit(peer.address)
-    assert.equal(await alice.echo(peer.address, 'through the relay'), 'through the relay')
+  for (const datapath of DATAPATHS) {
+    it(`relays, reports, and leaves cleanly when its last allocation has ended (${datapath})`, async (t) => {
+      const { child, udpPort } = await started(t, { datapath })
+      const { datapath: used } = await child.line(({ msg }) => msg === 'configuration in force')
+      assert.equal(used, datapath)
+      const peer = await echoPeer()
+      t.after(peer.close)
+      const alice = await client(t, udpPort)
+      await alice.allocate()
+      await alice.permit(peer.address)
+      assert.equal(await alice.echo(peer.address, 'through the relay'), 'through the relay')
 
-    const load = loadReport.parse(await child.load())
-    assert.deepEqual([load.state, load.allocations, load.addresses], ['serving', 1, ['127.0.0.1']])
-    assert.deepEqual((await child.get('/readyz')).status, 200)
-    const { text } = await child.get('/metrics')
-    assert.match(text, /^turnfleet_relay_allocations 1$/m)
-    assert.match(text, /^turnfleet_relay_relayed_bytes_total\{from="peer"\} 17$/m)
-    assert.match(text, /^turnfleet_relay_responses_total\{method="Allocate",code="401"\} 1$/m)
-    assert.doesNotMatch(text, /alice|user="/)
+      const load = loadReport.parse(await child.load())
+      assert.deepEqual([load.state, load.allocations, load.addresses], ['serving', 1, ['127.0.0.1']])
+      assert.deepEqual((await child.get('/readyz')).status, 200)
+      const { text } = await child.get('/metrics')
+      assert.match(text, /^turnfleet_relay_allocations 1$/m)
+      assert.match(text, /^turnfleet_relay_relayed_bytes_total\{from="peer"\} 17$/m)
+      assert.match(text, /^turnfleet_relay_responses_total\{method="Allocate",code="401"\} 1$/m)
+      assert.doesNotMatch(text, /alice|user="/)
 
-    child.signal('SIGTERM')
-    await child.line(({ msg }) => msg.startsWith('told to end'))
-    const bob = await client(t, udpPort)
-    await assert.rejects(bob.allocate(), /failed instead of allocated \(508\)/)
-    assert.equal(await alice.echo(peer.address, 'still relayed'), 'still relayed')
-    assert.equal((await child.get('/livez')).status, 200)
-    assert.equal((await child.load()).state, 'draining')
-    await alice.refresh(0)
-    assert.equal(await child.exited, 0)
-  })
+      child.signal('SIGTERM')
+      await child.line(({ msg }) => msg.startsWith('told to end'))
+      const bob = await client(t, udpPort)
+      await assert.rejects(bob.allocate(), /failed instead of allocated \(508\)/)
+      assert.equal(await alice.echo(peer.address, 'still relayed'), 'still relayed')
+      assert.equal((await child.get('/livez')).status, 200)
+      assert.equal((await child.load()).state, 'draining')
+      await alice.refresh(0)
+      assert.equal(await child.exited, 0)
+    })
+  }
 
   it('ends at once when it serves nobody, and with 3 at the second signal or the longest drain', async (t) => {
     const idle = await started(t)

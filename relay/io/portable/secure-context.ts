@@ -1,0 +1,13 @@
+import { constants } from 'node:crypto'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { TlsMaterial } from '../io.ts'
+
+/** How the relay speaks TLS: 1.2 or newer, and never a second handshake, which would cost it more than the client. */
+export function secureContext({ cert, key }: TlsMaterial): SecureContext {
+  return createSecureContext({
+    cert,
+    key,
+    minVersion: 'TLSv1.2',
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  })
+}
