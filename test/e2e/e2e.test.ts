@@ -33,6 +33,7 @@ import { createWorld, OPEN_HOST, WEB_ADDRESS, type World } from './world.ts'
  */
 
 const CHART = fileURLToPath(new URL('../../charts/turnfleet', import.meta.url))
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url))
 const OPERATOR = 'turnfleet'
 const READY_MS_MAX = 20_000
 const CONNECTED_MS_MAX = 5_000
@@ -130,6 +131,9 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     const startedAt = performance.now()
     await helm('install', OPERATOR, CHART, '-n', OPERATOR_NAMESPACE, '-f', path, '--wait', '--timeout', '60s')
     figure('helm install to operator available', performance.now() - startedAt)
+    for (const example of ['minimal', 'tls-443', 'local']) {
+      await plane.kubectl(['apply', '--dry-run=server', '-f', join(EXAMPLES, `${example}.yaml`)])
+    }
     const serviceIp = await plane.kubectl([
       'get',
       'service',

@@ -25,7 +25,7 @@ const PROCESS = fileURLToPath(new URL('load-process.ts', import.meta.url))
 /** Many TURN clients in a process in a network namespace. */
 export class Load {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>
-  readonly #waiting = new Map<number, (answer: LoadAnswer) => void>()
+  readonly #waiting = new Map<number, PromiseWithResolvers<LoadAnswer>>()
   #last = 0
 
   constructor(netns: string, peerAddress: string, log: string) {
@@ -33,21 +33,24 @@ export class Load {
     this.#child = spawn('nsenter', args, {
       stdio: ['pipe', 'pipe', openSync(log, 'a')],
     }) as ChildProcessByStdio<Writable, Readable, null>
+    this.#child.once('exit', () => {
+      for (const { reject } of this.#waiting.values())
+        reject(new Error('the load process has ended: see load.log'))
+    })
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
       const { id, ...answer } = JSON.parse(line) as LoadAnswer & { id: number }
-      this.#waiting.get(id)?.(answer)
+      this.#waiting.get(id)?.resolve(answer)
       this.#waiting.delete(id)
     })
   }
 
+  /** Carried out one after the other. */
   async order(order: LoadOrder): Promise<LoadAnswer> {
     const id = ++this.#last
-    const answer = new Promise<LoadAnswer>((resolve, reject) => {
-      this.#waiting.set(id, resolve)
-      this.#child.once('exit', () => reject(new Error('the load process has ended: see load.log')))
-    })
+    const answer = Promise.withResolvers<LoadAnswer>()
+    this.#waiting.set(id, answer)
     this.#child.stdin.write(`${JSON.stringify({ id, ...order })}\n`)
-    return answer
+    return answer.promise
   }
 
   stop(): void {

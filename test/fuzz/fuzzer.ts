@@ -10,13 +10,13 @@ const NEWEST = 16
 /** An input that takes longer keeps other clients waiting. */
 const SLOW_MS = 1_000
 
-export interface Finding {
+interface Finding {
   readonly input: Uint8Array
   readonly error: unknown
 }
 
 export interface FuzzResult {
-  /** Every input that ran code which no earlier one had run. */
+  /** Every input that ran code, or reached a state, which no earlier one had. */
   readonly corpus: readonly Uint8Array[]
   readonly runs: number
   /** Characters of the code under test that ran. */
@@ -24,12 +24,13 @@ export interface FuzzResult {
   readonly finding: Finding | undefined
 }
 
-/** Mutates what ran new code again and again, until time is up or an input is a finding. */
+/** Mutates what ran new code or reached a new state again and again, until time is up or an input is a finding. */
 export class Fuzzer {
   readonly #target: Target
   readonly #random: Random
   readonly #coverage: Coverage
   readonly #corpus: Uint8Array[] = []
+  readonly #states = new Set<string>()
   #runs = 0
   #finding: Finding | undefined
 
@@ -78,7 +79,7 @@ export class Fuzzer {
     }
     if (this.#coverage.take(inputs.length === 1) === 0) return
     if (inputs.length === 1) {
-      this.#corpus.push(inputs[0]!)
+      if (this.#corpus.at(-1) !== inputs[0]) this.#corpus.push(inputs[0]!)
       return
     }
     const half = inputs.length >>> 1
@@ -95,13 +96,19 @@ export class Fuzzer {
   #fails(input: Uint8Array): unknown {
     const began = process.threadCpuUsage()
     try {
-      this.#target.run(input.slice())
+      this.#note(input, this.#target.run(input.slice()))
     } catch (error) {
       return error ?? new Error('threw nothing')
     }
     const { user, system } = process.threadCpuUsage(began)
     const tookMs = (user + system) / 1000
     return tookMs > SLOW_MS ? new Error(`took ${tookMs.toFixed(0)} ms`) : undefined
+  }
+
+  #note(input: Uint8Array, states: ReturnType<Target['run']>): void {
+    if (!states || states.isSubsetOf(this.#states)) return
+    this.#corpus.push(input)
+    for (const state of states) this.#states.add(state)
   }
 
   /** What is left of a finding when everything that it does not need is cut out. */

@@ -6,6 +6,9 @@ export interface Target {
   readonly dictionary: readonly Uint8Array[]
   /** Scripts whose coverage counts. */
   readonly code: RegExp
-  /** Must do the same whenever it gets the same bytes. */
-  run(input: Uint8Array): void
+  /**
+   * Must do the same whenever it gets the same bytes. May return names of the states that it passed through: an
+   * input that reaches a new one is kept, as one that runs new code is.
+   */
+  run(input: Uint8Array): void | ReadonlySet<string>
 }

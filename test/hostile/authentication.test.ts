@@ -77,7 +77,7 @@ test('RFC 8656 §7.2: what is replayed from the same 5-tuple does no more than i
 
 test('RFC 8489 §14.7: MESSAGE-INTEGRITY behind FINGERPRINT is not looked at, the message dropped', () => {
   const { harness, client } = captured()
-  const [bytes] = [request(METHOD.Refresh, { user: USER, nonce: client.nonce, fingerprint: true })]
+  const bytes = request(METHOD.Refresh, { user: USER, nonce: client.nonce, fingerprint: true })
   const integrity = bytes.slice(bytes.length - 32, bytes.length - 8)
   const swapped = new Uint8Array([...bytes.slice(0, -32), ...bytes.slice(-8), ...integrity])
   harness.fromClient(client.from, swapped)

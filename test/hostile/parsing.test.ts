@@ -6,7 +6,7 @@ import { CLASS, METHOD } from '../../relay/stun/methods.ts'
 import { StunReader } from '../../relay/stun/reader.ts'
 import { StunWriter } from '../../relay/stun/writer.ts'
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../relay/turn/contract.ts'
-import { address, REALM, request, TurnHarness, USER } from '../support/turn-harness.ts'
+import { address, request, TurnHarness, USER } from '../support/turn-harness.ts'
 
 function calling() {
   const harness = new TurnHarness()
@@ -152,7 +152,7 @@ test('RFC 8489 §6.3.1: as many unknown attributes as a message may carry make a
 })
 
 test('CVE-2020-4067: padding is zero, whatever the memory held before', () => {
-  const { harness, client, relayed } = calling()
+  const { harness, client } = calling()
   const odd = new TurnHarness({ realm: 'five!', software: 'x' })
   client.allocate((writer) => writer.addText(ATTRIBUTE.Software, '\u00ff'.repeat(200)))
   const answers = [
@@ -164,7 +164,6 @@ test('CVE-2020-4067: padding is zero, whatever the memory held before', () => {
   for (const peer of ['9.9.9.9:6000', '8.8.8.8:5000']) {
     for (const length of [1, 2, 3, 5]) answers.push(fromDirtyMemory(harness, socket!, address(peer), length))
   }
-  assert.ok(relayed)
   for (const bytes of answers) if (bytes[0]! < 0x40) assertZeroPadding(bytes)
 })
 
@@ -208,5 +207,4 @@ test('a good client beside a flood of broken datagrams never notices', () => {
   }
   call.harness.drain()
   assertUnharmed(call)
-  assert.equal(REALM.length > 0, true)
 })

@@ -3,7 +3,7 @@ import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../../relay/stun/address.ts'
 import { formatAddress, formatIp } from '../../../relay/stun/address-text.ts'
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
-import { readText } from '../../../relay/stun/attributes.ts'
+import { readErrorCode, readText } from '../../../relay/stun/attributes.ts'
 import { CLASS } from '../../../relay/stun/methods.ts'
 import { StunReader } from '../../../relay/stun/reader.ts'
 import {
@@ -24,7 +24,7 @@ export const REST_SECRET = 'rest secret'
 const LIMITS = {
   allocations: 4,
   allocationsPerUser: 3,
-  permissionsPerAllocation: 3,
+  permissionsPerAllocation: 2,
   channelsPerAllocation: 2,
 }
 const OWN = ['192.0.2.1', '2001:db8::1']
@@ -49,6 +49,9 @@ export class MachineWorld {
   readonly server: TurnServer
   /** STUN messages that clients were sent. */
   readonly said: Uint8Array[] = []
+  /** What it held after some step, and what it answered after what. */
+  readonly states = new Set<string>()
+  #lastAnswer = ''
   lastRequest = new Uint8Array(0)
   token: Uint8Array = new Uint8Array(8)
   readonly #model = new ReferenceModel()
@@ -160,6 +163,7 @@ export class MachineWorld {
     call()
     for (let output = this.server.nextOutput(); output; output = this.server.nextOutput()) this.#play(output)
     const { allocationCount, permissionCount, channelCount } = this.server
+    this.states.add([allocationCount, permissionCount, channelCount, this.binding.size > 0].join())
     assert.ok(allocationCount + this.server.reservationCount <= LIMITS.allocations, 'too many allocations')
     assert.ok(permissionCount <= allocationCount * LIMITS.permissionsPerAllocation, 'too many permissions')
     assert.ok(channelCount <= allocationCount * LIMITS.channelsPerAllocation, 'too many channels')
@@ -205,6 +209,10 @@ export class MachineWorld {
     const reader = this.#reader
     assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
     assert.ok(reader.messageClass === CLASS.Success || reader.messageClass === CLASS.Error)
+    const code = reader.find(ATTRIBUTE.ErrorCode)
+    const answer = `${reader.method} ${code < 0 ? 0 : readErrorCode(reader, code)?.code}`
+    this.states.add(`${this.#lastAnswer} ${answer}`)
+    this.#lastAnswer = answer
     const client = this.clients.find((one) => one.link === link && one.from.equals(to))
     const nonce = reader.find(ATTRIBUTE.Nonce)
     if (client && nonce >= 0) client.nonce = readText(reader, nonce, 763)

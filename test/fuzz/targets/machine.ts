@@ -21,7 +21,7 @@ const PEERS = [
   '192.0.2.1:3478',
   '[2001:db8::1]:50000',
   '[::ffff:8.8.8.8]:5000',
-  '[2002:a00:1::1]:5000',
+  '1.1.1.1:5000',
 ].map(address)
 const USERS = [
   USER,
@@ -60,18 +60,18 @@ export const machine: Target = {
     [6, 1, 0, 0, 0, 0, 0, 7, 6, 2, 0, 1, 0, 0, 0, 5, 1, 6, 1, 0, 2, 0, 0, 0, 5, 2],
   ].map((numbers) => Uint8Array.from(numbers)),
   dictionary: [Uint8Array.of(0, 0, 0, 0, 0), Uint8Array.of(5, 5), Uint8Array.of(5, 8), Uint8Array.of(8, 1)],
-  run: (bytes) => void runMachine(bytes),
+  run: (bytes) => runMachine(bytes).states,
 }
 
-/** Runs an input; returns every STUN message that clients were sent. */
-export function runMachine(bytes: Uint8Array): readonly Uint8Array[] {
+/** Runs an input to the end of every lifetime. */
+export function runMachine(bytes: Uint8Array): MachineWorld {
   const world = new MachineWorld()
   const input = new Input(bytes)
   for (let steps = 0; steps < STEPS_MAX && !input.done; steps++) input.pick(STEPS)(world, input)
   if (input.byte() === 1) world.step(() => world.server.closeAll('shutdown', world.now))
   world.pass(90_000)
   world.checkEmpty()
-  return world.said
+  return world
 }
 
 type Step = (world: MachineWorld, input: Input) => void
