@@ -227,6 +227,12 @@ const relayConfigFields = z.strictObject({
     .describe(
       'Secrets that nonces are made with, the same on every relay of a fleet. Absent here and in keysFile: one is made at start, valid on this process only.',
     ),
+  mobility: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Lets clients that ask for it keep their allocation when their address changes (RFC 8016). No browser does.',
+    ),
   peers: peerPolicy.prefault({}).describe('Addresses that clients may reach.'),
   limits: limits.prefault({}).describe('Limits of this relay.'),
   control: z

@@ -136,6 +136,9 @@ export class Shard implements IoHandler {
       case 'close-relay':
         this.#io.closeRelay(output.relay)
         return
+      case 'link-in-use':
+        this.#io.setLinkInUse(output.link, output.inUse)
+        return
       case 'close-link':
         this.#io.closeLink(output.link)
         return

@@ -1,7 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { AddressMap } from '../stun/address-map.ts'
 import { CHANNEL_NUMBER_MIN } from '../stun/channel-data.ts'
-import { type Allocation, Channel, Permission, RelaySocket } from './allocation.ts'
+import { type Allocation, Channel, type FiveTuple, Permission, RelaySocket } from './allocation.ts'
 import type { Link } from './contract.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import type { RelayAddress } from './relay-ports.ts'
@@ -30,6 +30,8 @@ export class AllocationTable {
   /** Keyed by allocation and channel number. */
   readonly #channelByNumber = new Map<number, Channel>()
   readonly #relayById = new Map<number, RelaySocket>()
+  /** Allocations with two 5-tuples. */
+  #moving = 0
 
   constructor(seed: number) {
     this.#byFiveTuple = new AddressMap(ALLOCATIONS_MAX, seed)
@@ -40,7 +42,7 @@ export class AllocationTable {
 
   /** Allocations, those included whose sockets are not bound yet. */
   get size(): number {
-    return this.#byFiveTuple.size
+    return this.#byFiveTuple.size - this.#moving
   }
 
   get permissionCount(): number {
@@ -55,11 +57,18 @@ export class AllocationTable {
     return this.#allocations.all()
   }
 
-  /** The allocations of a link: of a stream at most one. */
+  /** The allocations of a link, those included that move to it: of a stream at most one. */
   onLink(link: Link): Allocation[] {
-    if (link.remote === undefined) return this.all().filter((allocation) => allocation.link.id === link.id)
+    if (link.remote === undefined) {
+      return this.all().filter((one) => one.link.id === link.id || one.mobility?.next?.link.id === link.id)
+    }
     const allocation = this.find(link.id, link.remote)
     return allocation ? [allocation] : []
+  }
+
+  /** The allocation with this number in the table. */
+  at(index: number): Allocation | undefined {
+    return this.#allocations.get(index)
   }
 
   /** The allocation of a 5-tuple: a link and the client's address. */
@@ -100,11 +109,41 @@ export class AllocationTable {
     return false
   }
 
+  /** Gives a mobile allocation a second 5-tuple, in place of the second one it may have; false when the table is full. */
+  setNext(allocation: Allocation, next: FiveTuple): boolean {
+    if (!this.#byFiveTuple.set(next.link.id, next.client, allocation.index)) return false
+    this.dropNext(allocation)
+    this.#moving++
+    allocation.mobility!.next = next
+    return true
+  }
+
+  /** Forgets the second 5-tuple. */
+  dropNext({ mobility }: Allocation): void {
+    if (!mobility?.next) return
+    this.#byFiveTuple.delete(mobility.next.link.id, mobility.next.client)
+    mobility.next = undefined
+    this.#moving--
+  }
+
+  /** Forgets the first 5-tuple, and what was proven on it, in favour of the second. */
+  takeNext(allocation: Allocation): void {
+    const { mobility } = allocation
+    if (!mobility?.next) return
+    this.#byFiveTuple.delete(allocation.link.id, allocation.client)
+    allocation.link = mobility.next.link
+    allocation.client = mobility.next.client
+    allocation.nonce = undefined
+    mobility.next = undefined
+    this.#moving--
+  }
+
   /** Takes an allocation and all it holds out of every index; its lists stay as they were. */
   remove(allocation: Allocation): void {
     for (const channel of allocation.channels) this.removeChannel(allocation, channel)
     for (const permission of allocation.permissions) this.removePermission(allocation, permission)
     for (const relay of allocation.relays) this.#forgetRelay(relay)
+    this.dropNext(allocation)
     this.#byFiveTuple.delete(allocation.link.id, allocation.client)
     this.#allocations.remove(allocation.index)
     allocation.index = -1

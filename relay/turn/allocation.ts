@@ -92,11 +92,26 @@ export interface AddressError {
   readonly code: number
 }
 
+/** The other half of a mobile client's state (RFC 8016 §3.2.2). */
+export interface Mobility {
+  /** Which ticket is in force: the number of moves. */
+  serial: number
+  /** Where the client is moving to: heard there already, answered there once it sends data. */
+  next: FiveTuple | undefined
+}
+
+/** A way in and the client's address on it (RFC 8656 §3.2). */
+export interface FiveTuple {
+  readonly link: Link
+  readonly client: TransportAddress
+}
+
 /** An allocation (RFC 8656 §6), its timer the earliest deadline of all it holds. */
 export class Allocation extends Timer {
   readonly id: number
-  readonly link: Link
-  readonly client: TransportAddress
+  /** With the client's address the 5-tuple; both change when a mobile client moves. */
+  link: Link
+  client: TransportAddress
   readonly owner: AllocationOwner
   readonly transaction: AllocateTransaction
   readonly lifetimeSeconds: number
@@ -116,6 +131,8 @@ export class Allocation extends Timer {
   nonceMint: NonceMint | undefined
   addressError: AddressError | undefined
   reservationToken: Uint8Array | undefined
+  /** Set where the client may move (RFC 8016). */
+  readonly mobility: Mobility | undefined
   /** When its timer fires. */
   dueAt = 0
   clientPackets = 0
@@ -134,6 +151,7 @@ export class Allocation extends Timer {
     this.transaction = origin.transaction
     this.lifetimeSeconds = origin.lifetimeSeconds
     this.dontFragment = origin.dontFragment
+    this.mobility = origin.mobile ? { serial: 0, next: undefined } : undefined
     this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
     this.packetBucket = new TokenBucket(limits.packetsPerSecondPerAllocation)
   }
@@ -174,6 +192,8 @@ export interface AllocationOrigin {
   readonly transaction: AllocateTransaction
   readonly lifetimeSeconds: number
   readonly dontFragment: boolean
+  /** The client asked for a MOBILITY-TICKET. */
+  readonly mobile: boolean
 }
 
 export interface RateLimits {

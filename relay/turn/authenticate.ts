@@ -10,6 +10,7 @@ import type { StunReader } from '../stun/reader.ts'
 import type { AllocationOwner } from './allocation.ts'
 import type { TurnCore } from './core.ts'
 import type { Candidate } from './credentials.ts'
+import { isActive } from './mobility.ts'
 import { type Refusal, refuse } from './outcome.ts'
 import type { Request } from './request.ts'
 
@@ -38,7 +39,9 @@ export function authenticate(core: TurnCore, request: Request): AllocationOwner 
   const claim = { username, algorithm }
   const owner = ownAllocation(core, request, claim) ?? lookUp(core, request, claim)
   if ('kind' in owner) return owner
-  const { allocation } = request
+  // What was proven holds for one client address: that of a mobile client is a new one.
+  const allocation =
+    request.allocation && isActive(request.allocation, request.link, client) ? request.allocation : undefined
   const proven = allocation?.nonceMint === core.nonces ? allocation.nonce : undefined
   if (!core.nonces.verify(nonce, client, core.unixSeconds(now), proven)) return refuse('stale-nonce')
   if (allocation && allocation.owner === owner) allocation.prove(nonce, core.nonces)

@@ -76,6 +76,8 @@ export type Output =
       dontFragment: boolean
     }
   | { kind: 'close-relay'; relay: number }
+  /** A stream whose client moves an allocation to it or away from it (RFC 8016): it is not closed for being idle while in use. */
+  | { kind: 'link-in-use'; link: number; inUse: boolean }
   /** End a stream connection. */
   | { kind: 'close-link'; link: number }
   | { kind: 'allocation-opened'; at: number; allocation: AllocationEvent }

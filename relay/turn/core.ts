@@ -9,6 +9,7 @@ import type { Link } from './contract.ts'
 import { TurnCounters } from './counters.ts'
 import { Credentials } from './credentials.ts'
 import { knownAttributes } from './known-attributes.ts'
+import { TicketMint } from './mobility-ticket.ts'
 import { NonceMint } from './nonce.ts'
 import { OutputQueue } from './output-queue.ts'
 import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
@@ -61,9 +62,11 @@ export class TurnCore {
   policy: PeerPolicy
   credentials: Credentials
   nonces: NonceMint
+  tickets: TicketMint
   addresses: readonly RelayAddress[] = []
   readonly #portMap: CoreOptions['portMap']
   readonly #ownNonceKey: Uint8Array
+  readonly #instance: number
 
   constructor(options: CoreOptions) {
     const { config, crypto } = options
@@ -73,7 +76,8 @@ export class TurnCore {
     this.quota = options.quota ?? new LocalQuota()
     this.#portMap = options.portMap
     this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
-    const seeds = crypto.randomBytes(8)
+    const seeds = crypto.randomBytes(12)
+    this.#instance = readUint32(seeds, 8)
     this.table = new AllocationTable(readUint32(seeds, 0))
     this.unauthenticatedBySource = new SourceBudget(readUint32(seeds, 4))
     this.reservations = new Reservations(crypto)
@@ -81,6 +85,7 @@ export class TurnCore {
     this.credentials = new Credentials(crypto, config)
     this.policy = this.#makePolicy(config)
     this.nonces = this.#makeNonces(config)
+    this.tickets = this.#makeTickets(config)
     this.addresses = this.#makeAddresses(config.relayAddresses)
   }
 
@@ -91,6 +96,7 @@ export class TurnCore {
     this.credentials = credentials
     this.policy = policy
     this.nonces = this.#makeNonces(config)
+    this.tickets = this.#makeTickets(config)
     this.addresses = this.#makeAddresses(config.relayAddresses)
     this.config = config
     for (const allocation of this.table.all()) this.#judgeAgain(allocation)
@@ -108,13 +114,17 @@ export class TurnCore {
     return new PeerPolicy(config.peers, (address) => this.table.relayAt(address) !== undefined)
   }
 
-  #makeNonces({ nonceKeys, limits }: TurnServerConfig): NonceMint {
+  #makeNonces(config: TurnServerConfig): NonceMint {
+    return new NonceMint(this.crypto, this.#nonceKeys(config), config.limits.nonceLifetimeSeconds)
+  }
+
+  #makeTickets(config: TurnServerConfig): TicketMint {
+    return new TicketMint(this.crypto, this.#nonceKeys(config), this.#instance)
+  }
+
+  #nonceKeys({ nonceKeys }: TurnServerConfig): readonly Uint8Array[] {
     const keys = nonceKeys.map(({ secret }) => ENCODER.encode(secret))
-    return new NonceMint(
-      this.crypto,
-      keys.length > 0 ? keys : [this.#ownNonceKey],
-      limits.nonceLifetimeSeconds,
-    )
+    return keys.length > 0 ? keys : [this.#ownNonceKey]
   }
 
   /** An address that stays keeps its ports. */

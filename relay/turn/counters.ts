@@ -29,6 +29,7 @@ const REFUSAL_REASONS = [
   'wrong-password',
   'stale-nonce',
   'wrong-user',
+  'mobility-forbidden',
   'unknown-attribute',
   'bad-request',
   'allocation-exists',

@@ -26,22 +26,6 @@ test('RFC 8656 §11.2: empty DATA is an empty datagram', () => {
   assert.equal(bound().client.send('9.9.9.9:6000', '')?.bytes.length, 0)
 })
 
-for (const able of [true, false]) {
-  test(`RFC 8656 §11.2: a Send indication with DONT-FRAGMENT is ${able ? 'relayed' : 'discarded'} where sockets ${able ? 'can' : 'cannot'} do that`, () => {
-    const harness = new TurnHarness({}, { dontFragment: able })
-    const client = harness.client()
-    client.allocate()
-    client.permit(PEER)
-    const bytes = new StunWriter()
-      .start(METHOD.Send, CLASS.Indication, new Uint8Array(12))
-      .addXorAddress(ATTRIBUTE.XorPeerAddress, address(PEER))
-      .addFlag(ATTRIBUTE.DontFragment)
-      .addText(ATTRIBUTE.Data, 'five!')
-      .finish()
-    assert.equal(harness.fromClient(client.from, bytes)?.to, able ? PEER : undefined)
-  })
-}
-
 test('RFC 8656 §12.6: ChannelData goes to its peer, without header and padding', () => {
   const { harness, client } = bound()
   assert.deepEqual(text(client.channelData(0x4000, 'five!')?.bytes), 'five!')

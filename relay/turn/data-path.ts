@@ -21,6 +21,7 @@ import type { Allocation, Permission, RelaySocket } from './allocation.ts'
 import type { ClientTransport, Forward } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { DropReason } from './counters.ts'
+import { arrive, isNext } from './mobility.ts'
 
 const DATA_INDICATION = messageType(METHOD.Data, CLASS.Indication)
 /** Largest value of a STUN message's length field that is a multiple of four. */
@@ -58,6 +59,7 @@ export class DataPath {
     if (payload < 0) return this.#drop('malformed')
     const allocation = table.find(link, from)
     if (!allocation) return this.#drop('no-allocation')
+    if (allocation.mobility?.next) this.#follow(allocation, link, from)
     const channel = table.channel(allocation, channelNumber(buffer, offset))
     if (!channel || channel.expiresAt <= now) return this.#drop('no-channel')
     return this.#toPeer(
@@ -76,6 +78,7 @@ export class DataPath {
     const { table, reader, knownAttributes } = this.#core
     const allocation = table.find(link, from)
     if (!allocation) return this.#drop('no-allocation')
+    if (allocation.mobility?.next) this.#follow(allocation, link, from)
     const address = reader.find(ATTRIBUTE.XorPeerAddress)
     const data = reader.find(ATTRIBUTE.Data)
     if (address < 0 || data < 0 || !readXorAddress(reader, address, this.#peer))
@@ -105,6 +108,11 @@ export class DataPath {
     const socket = this.#core.table.relay(relay)
     if (!socket) return this.#drop('no-allocation')
     return this.#toClient(socket.allocation, from, buffer, offset, length, now)
+  }
+
+  /** Data from where a mobile client was moving to: it is there now (RFC 8016 §3.2.2). */
+  #follow(allocation: Allocation, link: number, from: TransportAddress): void {
+    if (isNext(allocation, link, from)) arrive(this.#core, allocation)
   }
 
   #toPeer(

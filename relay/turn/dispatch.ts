@@ -3,6 +3,7 @@ import { METHOD } from '../stun/methods.ts'
 import { authenticate } from './authenticate.ts'
 import type { Link } from './contract.ts'
 import { redirection } from './drain.ts'
+import { readTicket } from './mobility.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
 import type {
   AllocationRequest,
@@ -46,13 +47,15 @@ export function dispatch(
     return
   }
   const client = from.clone()
+  const ticket = readTicket(core, link.id, from)
   const request: Request = {
     reader,
     link: link.id,
     from: link,
     client,
     now,
-    allocation: core.table.find(link.id, from),
+    allocation: ticket ? ticket.allocation : core.table.find(link.id, from),
+    ticketRefusal: ticket?.refusal,
     owner: undefined,
   }
   responder.respond(request, decide(context, handler, request))
@@ -80,7 +83,8 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
 }
 
 /** RFC 8656 §5: a request but Allocate needs an allocation, and the user who made it. */
-function checkAllocation({ allocation, owner }: AuthenticRequest): Outcome | undefined {
+function checkAllocation({ allocation, owner, ticketRefusal }: AuthenticRequest): Outcome | undefined {
+  if (ticketRefusal) return ticketRefusal
   if (!allocation?.live) return refuse('no-allocation')
   return allocation.owner.username === owner.username ? undefined : refuse('wrong-user')
 }

@@ -149,7 +149,7 @@ export class Lifecycle {
     core.counters.opened++
     core.outputs.push({ kind: 'allocation-opened', at: now, allocation: allocation.event(core.config.realm) })
     this.#responder.succeedLater(METHOD.Allocate, allocation, (writer) =>
-      writeAllocateSuccess(writer, allocation, now),
+      writeAllocateSuccess(core, writer, allocation, now),
     )
     core.timers.cancel(allocation)
     this.#armNext(allocation, now)
@@ -250,6 +250,8 @@ export class Lifecycle {
 
   #discard(allocation: Allocation): void {
     this.#core.timers.cancel(allocation)
+    const next = allocation.mobility?.next
+    if (next) this.#core.outputs.push({ kind: 'link-in-use', link: next.link.id, inUse: false })
     for (const relay of allocation.relays) this.#closeRelay(relay)
     this.#core.table.remove(allocation)
     this.#core.quota.release(allocation.owner.user)

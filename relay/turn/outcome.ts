@@ -41,6 +41,7 @@ const CODES: Readonly<Record<RefusalReason, number>> = {
   'wrong-password': ERROR.Unauthenticated,
   'stale-nonce': ERROR.StaleNonce,
   'wrong-user': ERROR.WrongCredentials,
+  'mobility-forbidden': ERROR.MobilityForbidden,
   'unknown-attribute': ERROR.UnknownAttribute,
   'bad-request': ERROR.BadRequest,
   'allocation-exists': ERROR.AllocationMismatch,

@@ -4,7 +4,7 @@ import type { Allocation, AllocationOwner } from './allocation.ts'
 import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import type { Outcome } from './outcome.ts'
+import type { Outcome, Refusal } from './outcome.ts'
 
 /** A request as its handler sees it. `reader` is valid until the handler returns. */
 export interface Request {
@@ -14,8 +14,10 @@ export interface Request {
   readonly from: Link
   readonly client: TransportAddress
   readonly now: number
-  /** The live or pending allocation of the 5-tuple. */
+  /** The live or pending allocation of the 5-tuple, or that of the ticket of a client that moves. */
   readonly allocation: Allocation | undefined
+  /** Why the MOBILITY-TICKET of a Refresh is of no use (RFC 8016 §3.2.2). */
+  readonly ticketRefusal: Refusal | undefined
   /** Set once the request is authenticated. */
   owner: AllocationOwner | undefined
 }

@@ -18,6 +18,8 @@ export interface TurnServerConfig {
   readonly securityFeatures: number
   /** Empty: the machine makes one, valid for itself only. */
   readonly nonceKeys: readonly SharedKey[]
+  /** Whether clients may ask for MOBILITY-TICKETs (RFC 8016). */
+  readonly mobility: boolean
   readonly peers: PeerPolicyOptions
   readonly limits: RelayLimits
 }
@@ -56,6 +58,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     keys: config.credentials.keys,
     securityFeatures: securityFeatures(config.credentials),
     nonceKeys: config.nonceKeys,
+    mobility: config.mobility,
     peers: {
       mode: config.peers.mode,
       allow: config.peers.allow,

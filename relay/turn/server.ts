@@ -7,6 +7,7 @@ import type { TurnCounters } from './counters.ts'
 import { DataPath } from './data-path.ts'
 import { dispatch } from './dispatch.ts'
 import { Lifecycle } from './lifecycle.ts'
+import { arrive } from './mobility.ts'
 import { reportPeerError } from './peer-error.ts'
 import type { HandlerContext } from './request.ts'
 import { Responder } from './responder.ts'
@@ -102,8 +103,13 @@ export class TurnServer implements TurnMachine {
     const closed = this.#core.links.get(link)
     if (!closed) return
     this.#core.links.delete(link)
-    for (const allocation of this.#core.table.onLink(closed))
-      this.#lifecycle.end(allocation, 'link-closed', now)
+    for (const allocation of this.#core.table.onLink(closed)) {
+      const next = allocation.mobility?.next
+      if (next?.link.id === link) this.#core.table.dropNext(allocation)
+      if (allocation.link.id !== link) continue
+      if (allocation.mobility?.next) arrive(this.#core, allocation)
+      else this.#lifecycle.end(allocation, 'link-closed', now)
+    }
   }
 
   handleClientData(

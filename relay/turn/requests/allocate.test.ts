@@ -152,26 +152,6 @@ for (const [name, attributes, code, input] of CASES) {
   })
 }
 
-for (const asked of [true, false]) {
-  test(`RFC 8656 §7.2 step 4: relay sockets are bound with DF ${asked ? 'where DONT-FRAGMENT asks for it' : 'only where it is asked for'}`, () => {
-    const harness = new TurnHarness({}, { dontFragment: true })
-    let tried = 0
-    harness.onBind = () => (++tried < 2 ? 'port-in-use' : undefined)
-    const answer = harness.client().allocate((writer) => {
-      additional(2)(writer)
-      if (asked) writer.addFlag(ATTRIBUTE.DontFragment)
-    })
-    assert.equal(answer?.code, 0)
-    const flags = harness.events.flatMap((event) => (event.kind === 'bind-relay' ? [event.dontFragment] : []))
-    assert.deepEqual(flags, [asked, asked, asked], 'one was tried again')
-  })
-}
-
-test('RFC 8656 §18.9: DONT-FRAGMENT with a value is malformed', () => {
-  const harness = new TurnHarness({}, { dontFragment: true })
-  assert.equal(harness.client().allocate((writer) => writer.addUint32(ATTRIBUTE.DontFragment, 0))?.code, 400)
-})
-
 const TRANSPORTS: readonly [name: string, attributes: (writer: StunWriter) => void, code: number][] = [
   ['none', () => undefined, 400],
   ['of the wrong length', (writer) => writer.addBytes(ATTRIBUTE.RequestedTransport, new Uint8Array(1)), 400],

@@ -5,6 +5,7 @@ import type { StunReader } from '../../stun/reader.ts'
 import type { TurnCore } from '../core.ts'
 import { drainRefusal } from '../drain.ts'
 import type { PortChoice } from '../lifecycle.ts'
+import { wantsTicket } from '../mobility.ts'
 import { type Outcome, type Refusal, refuse, SILENCE } from '../outcome.ts'
 import type { AuthenticRequest, RequestHandler } from '../request.ts'
 import { TOKEN_BYTES } from '../reservations.ts'
@@ -17,7 +18,7 @@ export const allocate: RequestHandler = {
   needs: 'credentials',
   handle({ core, lifecycle }, request): Outcome {
     const { reader, allocation, now } = request
-    if (allocation) return answerAgain(request)
+    if (allocation) return answerAgain(core, request)
     const wish = readWish(core, request)
     if ('kind' in wish) return wish
     const refusal = lifecycle.begin(
@@ -44,15 +45,16 @@ interface Wish {
   readonly port: PortChoice
   readonly lifetimeSeconds: number
   readonly dontFragment: boolean
+  readonly mobile: boolean
 }
 
 /** A retransmission gets the same success, once there is one; another Allocate on the 5-tuple is a mismatch. */
-function answerAgain({ allocation, reader, owner, now }: AuthenticRequest): Outcome {
+function answerAgain(core: TurnCore, { allocation, reader, owner, now }: AuthenticRequest): Outcome {
   if (!allocation?.isMadeBy(reader) || allocation.owner.username !== owner.username) {
     return refuse('allocation-exists')
   }
   if (!allocation.live) return SILENCE
-  return { kind: 'success', attributes: (writer) => writeAllocateSuccess(writer, allocation, now) }
+  return { kind: 'success', attributes: (writer) => writeAllocateSuccess(core, writer, allocation, now) }
 }
 
 function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
@@ -69,6 +71,8 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   if ('kind' in families) return families
   const lifetime = requestedLifetime(reader)
   if (Number.isNaN(lifetime)) return refuse('bad-request')
+  const mobile = wantsTicket(core, reader)
+  if (typeof mobile === 'object') return mobile
   const drain = drainRefusal(core, request.from.transport, request.client.family)
   if (drain) return drain
   return {
@@ -76,6 +80,7 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
     port,
     lifetimeSeconds: grantLifetime(core, lifetime),
     dontFragment: dontFragment >= 0,
+    mobile,
   }
 }
 

@@ -1,5 +1,6 @@
 import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import type { RelaySocket } from '../allocation.ts'
+import { move, writeTicket } from '../mobility.ts'
 import { type Outcome, refuse } from '../outcome.ts'
 import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
 import { readFamily } from './address-family.ts'
@@ -16,10 +17,20 @@ export const refresh: RequestHandler = {
     if (relays.length === 0) return refuse('family-mismatch')
     const requested = requestedLifetime(reader)
     if (Number.isNaN(requested)) return refuse('bad-request')
+    const moved = reader.has(ATTRIBUTE.MobilityTicket)
     const seconds = requested === 0 ? 0 : grantLifetime(context.core, requested)
+    const refusal =
+      moved && seconds > 0 ? move(context.core, allocation, request.from, request.client) : undefined
+    if (refusal) return refusal
     if (seconds === 0) endRelays(context, request, relays)
     else for (const relay of relays) extend(context, request, relay, seconds)
-    return { kind: 'success', attributes: (writer) => writer.addUint32(ATTRIBUTE.Lifetime, seconds) }
+    return {
+      kind: 'success',
+      attributes: (writer) => {
+        writer.addUint32(ATTRIBUTE.Lifetime, seconds)
+        if (moved && seconds > 0) writeTicket(context.core, writer, allocation)
+      },
+    }
   },
 }
 

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { describe, it, type TestContext } from 'node:test'
+import { createIo } from './create-io.ts'
+import { PortableIo } from './portable/portable-io.ts'
+
+/** Pretends to be another host. */
+function pretend(t: TestContext, platform: string, arch: string): void {
+  for (const [name, value] of Object.entries({ platform, arch })) {
+    const real = Object.getOwnPropertyDescriptor(process, name)!
+    Object.defineProperty(process, name, { ...real, value })
+    t.after(() => Object.defineProperty(process, name, real))
+  }
+}
+
+describe('the data path', () => {
+  it('is the portable one unless another is asked for', async () => {
+    for (const wanted of ['auto', 'portable'] as const) {
+      const { io, datapath, note } = await createIo(wanted)
+      assert.ok(io instanceof PortableIo)
+      assert.deepEqual([datapath, note], ['portable', undefined])
+    }
+  })
+
+  it('that is asked for and not there is named, and another serves', async () => {
+    const { datapath, note } = await createIo('kernel')
+    assert.equal(datapath, 'portable')
+    assert.match(note!, /the kernel data path is not in this version; the portable one serves/)
+  })
+
+  it('says where the batched one can be had', async (t) => {
+    pretend(t, 'darwin', 'arm64')
+    await assert.rejects(
+      createIo('batched'),
+      /needs Linux on x64 or arm64, and this is darwin on arm64: choose auto or portable/,
+    )
+  })
+})

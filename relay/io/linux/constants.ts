@@ -1,0 +1,49 @@
+/** Numbers of the Linux ABI that x86-64 and arm64 share, by the names of the C headers. */
+export const AF_INET = 2
+export const AF_INET6 = 10
+export const SOCK_DGRAM = 2
+export const SOCK_NONBLOCK = 0o4000
+export const SOCK_CLOEXEC = 0o2000000
+
+export const SOL_SOCKET = 1
+export const SO_SNDBUF = 7
+export const SO_RCVBUF = 8
+export const SO_SNDBUFFORCE = 32
+export const SO_RCVBUFFORCE = 33
+
+export const IPPROTO_IP = 0
+export const IP_MTU_DISCOVER = 10
+export const IPPROTO_IPV6 = 41
+export const IPV6_MTU_DISCOVER = 23
+export const IPV6_V6ONLY = 26
+/** DF clear: routers may fragment. */
+export const PMTUDISC_DONT = 0
+/** DF set: what does not fit is refused. */
+export const PMTUDISC_DO = 2
+
+export const SOL_UDP = 17
+export const UDP_SEGMENT = 103
+export const UDP_GRO = 104
+/** Datagrams that one send with UDP_SEGMENT may be cut into on every kernel that has it. */
+export const UDP_SEGMENTS_MAX = 64
+
+export const MSG_DONTWAIT = 0x40
+
+export const EPOLL_CLOEXEC = 0o2000000
+export const EPOLL_CTL_ADD = 1
+export const EPOLL_CTL_DEL = 2
+export const EPOLLIN = 1
+
+export const EFD_NONBLOCK = 0o4000
+export const EFD_CLOEXEC = 0o2000000
+
+export const PROT_NONE = 0
+export const PROT_READ_WRITE = 3
+export const MAP_PRIVATE_ANONYMOUS = 0x22
+
+export const EIO = 5
+export const EAGAIN = 11
+export const EINVAL = 22
+export const EMSGSIZE = 90
+export const EOPNOTSUPP = 95
+export const ENOBUFS = 105

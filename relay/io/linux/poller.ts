@@ -1,0 +1,100 @@
+import { arch } from 'node:process'
+import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLLIN,
+} from './constants.ts'
+import {
+  checked,
+  close,
+  epollCreate1,
+  epollCtl,
+  epollWait,
+  epollWaitAsync,
+  eventfd,
+  read,
+  write,
+} from './ffi.ts'
+import type { Memory } from './memory.ts'
+
+/** Sockets that one wait may name; the others come with the next. */
+const EVENTS_MAX = 256
+/** `struct epoll_event` is packed on x86-64 only. */
+const EVENT_BYTES = arch === 'x64' ? 12 : 16
+const DATA_AT = arch === 'x64' ? 4 : 8
+
+/** An epoll instance over file descriptors that are read, with a way to end a wait from elsewhere. */
+export class Poller {
+  readonly #memory: Memory
+  readonly #events: number
+  readonly #event: number
+  readonly #value: number
+  readonly #epoll: number
+  readonly #kick: number
+  #waiting = false
+
+  constructor(memory: Memory) {
+    this.#memory = memory
+    this.#events = memory.take(EVENTS_MAX * EVENT_BYTES)
+    this.#event = memory.take(EVENT_BYTES)
+    this.#value = memory.take(8)
+    this.#epoll = checked('epoll_create1', epollCreate1(EPOLL_CLOEXEC))
+    this.#kick = checked('eventfd', eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC))
+    this.add(this.#kick)
+  }
+
+  add(fd: number): void {
+    const { u32 } = this.#memory
+    u32[this.#event >> 2] = EPOLLIN
+    u32[(this.#event + DATA_AT) >> 2] = fd
+    checked('epoll_ctl', epollCtl(this.#epoll, EPOLL_CTL_ADD, fd, this.#memory.address(this.#event)))
+  }
+
+  /** Needed only for what stays open: closing a descriptor removes it. */
+  remove(fd: number): void {
+    epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, this.#memory.address(this.#event))
+  }
+
+  /** Waits for descriptors to read from; returns how many there are, to be asked for by `ready`. */
+  wait(timeoutMs: number): number {
+    return Math.max(0, epollWait(this.#epoll, this.#memory.address(this.#events), EVENTS_MAX, timeoutMs))
+  }
+
+  /** Like `wait` without holding up the thread; nothing else may wait meanwhile. */
+  waitAside(timeoutMs: number, done: (count: number) => void): void {
+    this.#waiting = true
+    const events = this.#memory.address(this.#events)
+    epollWaitAsync(this.#epoll, events, EVENTS_MAX, timeoutMs, (_error, count) => {
+      this.#waiting = false
+      done(Math.max(0, count))
+    })
+  }
+
+  get waitingAside(): boolean {
+    return this.#waiting
+  }
+
+  /** The descriptor of one event of the last wait; -1 where it was only a call of `kick`. */
+  ready(event: number): number {
+    const fd = this.#memory.i32[(this.#events + event * EVENT_BYTES + DATA_AT) >> 2]!
+    if (fd !== this.#kick) return fd
+    read(this.#kick, this.#memory.address(this.#value), 8)
+    return -1
+  }
+
+  /** Ends a wait aside. */
+  kick(): void {
+    const { u32 } = this.#memory
+    u32[this.#value >> 2] = 1
+    u32[(this.#value >> 2) + 1] = 0
+    write(this.#kick, this.#memory.address(this.#value), 8)
+  }
+
+  close(): void {
+    close(this.#kick)
+    close(this.#epoll)
+  }
+}

@@ -1,0 +1,230 @@
+import type { TransportAddress } from '../../stun/address.ts'
+import {
+  EAGAIN,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENOBUFS,
+  EOPNOTSUPP,
+  MSG_DONTWAIT,
+  SOL_UDP,
+  UDP_SEGMENT,
+  UDP_SEGMENTS_MAX,
+} from './constants.ts'
+import { errno, sendmmsg } from './ffi.ts'
+import type { Memory } from './memory.ts'
+import { MessageHeaders } from './message-headers.ts'
+import { SOCKADDR_BYTES, sameSockaddr, writeSockaddr } from './sockaddr.ts'
+import type { UdpSocket } from './udp-socket.ts'
+
+/** Datagrams that may wait for the end of a batch; more leave in parts. */
+export const SEND_QUEUE_DATAGRAMS = 1024
+const SEND_QUEUE_BYTES = 1_048_576
+/** The message and the vector behind those of the queue, for a datagram that is sent alone. */
+const SPARE = SEND_QUEUE_DATAGRAMS
+/** What one send may carry, headers left out: an IP packet has 65,535 bytes. */
+const RUN_BYTES_MAX = 65_000
+/** Longer segments do not fit the usual path, and the kernel cuts only what needs no fragments. */
+const SEGMENT_BYTES_MAX = 1472
+/** A control message that holds two bytes: header, value, padding. */
+const CONTROL_BYTES = 24
+const CONTROL_LENGTH = 18
+
+/** What the send queue takes of a `Memory`. */
+export const SEND_MEMORY_BYTES =
+  SEND_QUEUE_BYTES + SEND_QUEUE_DATAGRAMS * (SOCKADDR_BYTES + CONTROL_BYTES + 128) + 4096
+
+/**
+ * Datagrams on their way out. They are copied in one after the other and leave at `flush`, gathered by socket:
+ * one system call for each, and one message for each run to the same destination, which the kernel cuts into
+ * datagrams again (UDP_SEGMENT). Datagrams of one socket keep their order.
+ */
+export class SendQueue {
+  readonly #memory: Memory
+  readonly #counters: { sendErrors: number }
+  readonly #payload: number
+  readonly #names: number
+  readonly #control: number
+  readonly #headers: MessageHeaders
+  readonly #start = new Uint32Array(SEND_QUEUE_DATAGRAMS)
+  readonly #length = new Uint32Array(SEND_QUEUE_DATAGRAMS)
+  readonly #nameLength = new Uint8Array(SEND_QUEUE_DATAGRAMS)
+  /** The next datagram of the same socket, or -1. */
+  readonly #next = new Int32Array(SEND_QUEUE_DATAGRAMS)
+  /** By message: its first datagram, and how many it carries. */
+  readonly #first = new Int32Array(SEND_QUEUE_DATAGRAMS)
+  readonly #segments = new Uint8Array(SEND_QUEUE_DATAGRAMS)
+  /** The sockets that have something to send: the first of this fixed array. */
+  readonly #sockets: (UdpSocket | undefined)[] = new Array(SEND_QUEUE_DATAGRAMS).fill(undefined)
+  #socketCount = 0
+  #count = 0
+  #bytes = 0
+  #messages = 0
+  #vectors = 0
+  #segmentation = true
+
+  constructor(memory: Memory, counters: { sendErrors: number }) {
+    this.#memory = memory
+    this.#counters = counters
+    this.#payload = memory.take(SEND_QUEUE_BYTES)
+    this.#names = memory.take(SEND_QUEUE_DATAGRAMS * SOCKADDR_BYTES)
+    this.#control = memory.take(SEND_QUEUE_DATAGRAMS * CONTROL_BYTES)
+    this.#headers = new MessageHeaders(memory, SPARE + 1, SPARE + 1)
+    this.#headers.setVectors(SPARE, SPARE, 1)
+    for (let i = 0; i < SEND_QUEUE_DATAGRAMS; i++) {
+      const control = (this.#control + i * CONTROL_BYTES) >> 2
+      memory.u32[control] = CONTROL_LENGTH
+      memory.u32[control + 2] = SOL_UDP
+      memory.u32[control + 3] = UDP_SEGMENT
+    }
+  }
+
+  /** Copies a datagram in. */
+  push(socket: UdpSocket, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+    if (length > SEND_QUEUE_BYTES) {
+      this.#counters.sendErrors++
+      return
+    }
+    if (this.#count === SEND_QUEUE_DATAGRAMS || this.#bytes + length > SEND_QUEUE_BYTES) this.flush()
+    const { bytes } = this.#memory
+    const start = this.#payload + this.#bytes
+    if (buffer === bytes) bytes.copyWithin(start, offset, offset + length)
+    else bytes.set(buffer.subarray(offset, offset + length), start)
+    const datagram = this.#count++
+    this.#bytes += length
+    this.#start[datagram] = start
+    this.#length[datagram] = length
+    this.#nameLength[datagram] = writeSockaddr(this.#memory, this.#name(datagram), to)
+    this.#append(socket, datagram)
+  }
+
+  /** Sends all that was pushed. */
+  flush(): void {
+    for (let i = 0; i < this.#socketCount; i++) {
+      const socket = this.#sockets[i]!
+      this.#sockets[i] = undefined
+      if (socket.open) this.#send(socket)
+      socket.queueHead = -1
+      socket.queueTail = -1
+    }
+    this.#socketCount = 0
+    this.#count = 0
+    this.#bytes = 0
+  }
+
+  #append(socket: UdpSocket, datagram: number): void {
+    this.#next[datagram] = -1
+    if (socket.queueTail < 0) {
+      socket.queueHead = datagram
+      this.#sockets[this.#socketCount++] = socket
+    } else {
+      this.#next[socket.queueTail] = datagram
+    }
+    socket.queueTail = datagram
+  }
+
+  #send(socket: UdpSocket): void {
+    this.#messages = 0
+    this.#vectors = 0
+    for (let at = socket.queueHead; at >= 0; ) at = this.#addRun(at)
+    let done = 0
+    while (done < this.#messages) {
+      const sent = sendmmsg(socket.fd, this.#headers.address(done), this.#messages - done, MSG_DONTWAIT)
+      done += sent > 0 ? sent : this.#afterFailure(socket, done, errno())
+    }
+  }
+
+  /** Makes one message of a datagram and those behind it that may share its send; returns the next one. */
+  #addRun(first: number): number {
+    const message = this.#messages++
+    const size = this.#length[first]!
+    const firstVector = this.#vectors++
+    this.#headers.setVector(firstVector, this.#start[first]!, size)
+    let segments = 1
+    let total = size
+    let last = first
+    let next = this.#next[first]!
+    if (this.#segmentation && size > 0 && size <= SEGMENT_BYTES_MAX) {
+      while (next >= 0 && this.#fits(first, last, next, segments, total)) {
+        this.#addSegment(last, next)
+        total += this.#length[next]!
+        segments++
+        last = next
+        next = this.#next[next]!
+      }
+    }
+    this.#finish(message, first, firstVector, segments)
+    return next
+  }
+
+  /** All segments of a run are as long as the first; only the last may be shorter. */
+  #fits(first: number, last: number, next: number, segments: number, total: number): boolean {
+    const size = this.#length[first]!
+    const length = this.#length[next]!
+    return (
+      length > 0 &&
+      length <= size &&
+      this.#length[last] === size &&
+      segments < UDP_SEGMENTS_MAX &&
+      total + length <= RUN_BYTES_MAX &&
+      sameSockaddr(this.#memory, this.#name(first), this.#name(next))
+    )
+  }
+
+  #addSegment(last: number, next: number): void {
+    const start = this.#start[next]!
+    const length = this.#length[next]!
+    if (this.#start[last]! + this.#length[last]! === start)
+      this.#headers.growVector(this.#vectors - 1, length)
+    else this.#headers.setVector(this.#vectors++, start, length)
+  }
+
+  #finish(message: number, first: number, firstVector: number, segments: number): void {
+    const control = this.#control + message * CONTROL_BYTES
+    this.#headers.setName(message, this.#name(first), this.#nameLength[first]!)
+    this.#headers.setVectors(message, firstVector, this.#vectors - firstVector)
+    this.#headers.setControl(message, control, segments > 1 ? CONTROL_BYTES : 0)
+    if (segments > 1) this.#memory.u16[(control + 16) >> 1] = this.#length[first]!
+    this.#first[message] = first
+    this.#segments[message] = segments
+  }
+
+  /** Returns how many messages are dealt with, sent or given up. */
+  #afterFailure(socket: UdpSocket, message: number, code: number): number {
+    switch (code) {
+      case EAGAIN:
+      case ENOBUFS:
+        // What would have to wait is media that is worth nothing later.
+        for (let i = message; i < this.#messages; i++) this.#counters.sendErrors += this.#segments[i]!
+        return this.#messages - message
+      case EIO:
+      case EOPNOTSUPP:
+      case EINVAL:
+      case EMSGSIZE:
+        if (this.#segments[message]! === 1) break
+        // EIO, EOPNOTSUPP: the device or the kernel cannot cut at all; the others: not this size on this path.
+        if (code === EIO || code === EOPNOTSUPP) this.#segmentation = false
+        this.#sendSingly(socket, message)
+        return 1
+    }
+    // One destination's fault never holds up the others.
+    this.#counters.sendErrors += this.#segments[message]!
+    return 1
+  }
+
+  /** Sends the datagrams of a run one by one. */
+  #sendSingly(socket: UdpSocket, message: number): void {
+    let datagram = this.#first[message]!
+    for (let left = this.#segments[message]!; left > 0; left--) {
+      this.#headers.setVector(SPARE, this.#start[datagram]!, this.#length[datagram]!)
+      this.#headers.setName(SPARE, this.#name(datagram), this.#nameLength[datagram]!)
+      const sent = sendmmsg(socket.fd, this.#headers.address(SPARE), 1, MSG_DONTWAIT)
+      if (sent < 1) this.#counters.sendErrors++
+      datagram = this.#next[datagram]!
+    }
+  }
+
+  #name(datagram: number): number {
+    return this.#names + datagram * SOCKADDR_BYTES
+  }
+}

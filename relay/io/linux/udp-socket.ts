@@ -1,0 +1,117 @@
+import { TransportAddress } from '../../stun/address.ts'
+import {
+  AF_INET,
+  AF_INET6,
+  IP_MTU_DISCOVER,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_MTU_DISCOVER,
+  IPV6_V6ONLY,
+  PMTUDISC_DO,
+  PMTUDISC_DONT,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+  SOL_UDP,
+  UDP_GRO,
+} from './constants.ts'
+import { bind, checked, close, getsockname, setsockopt, socket } from './ffi.ts'
+import type { Memory } from './memory.ts'
+import { readSockaddr, SOCKADDR_BYTES, writeSockaddr } from './sockaddr.ts'
+
+export interface UdpSocketOptions {
+  readonly bind: TransportAddress
+  /** What the kernel may hold each way; the system's limit caps it where the privilege to pass it is missing. */
+  readonly bufferBytes: number
+  /** The DF bit of what is sent; undefined leaves it to the system. */
+  readonly dontFragment?: boolean
+}
+
+/** Opens and binds UDP sockets; what it needs for that lies in a `Memory`. */
+export class UdpSocketFactory {
+  readonly #memory: Memory
+  readonly #name: number
+  readonly #value: number
+
+  constructor(memory: Memory) {
+    this.#memory = memory
+    this.#name = memory.take(SOCKADDR_BYTES)
+    this.#value = memory.take(4)
+  }
+
+  /** Throws what the system says, with its code. */
+  open(options: UdpSocketOptions): UdpSocket {
+    const ipv6 = options.bind.family === 6
+    const fd = checked(
+      'socket',
+      socket(ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
+    )
+    try {
+      this.#configure(fd, ipv6, options)
+      const length = writeSockaddr(this.#memory, this.#name, options.bind)
+      checked('bind', bind(fd, this.#memory.address(this.#name), length))
+      return new UdpSocket(fd, this.#localOf(fd))
+    } catch (error) {
+      close(fd)
+      throw error
+    }
+  }
+
+  #configure(fd: number, ipv6: boolean, { bufferBytes, dontFragment }: UdpSocketOptions): void {
+    if (ipv6) checked('setsockopt', this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+    if (this.#set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes) < 0)
+      this.#set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes)
+    if (this.#set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes) < 0)
+      this.#set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes)
+    // Older kernels hand over datagrams one by one.
+    this.#set(fd, SOL_UDP, UDP_GRO, 1)
+    if (dontFragment === undefined) return
+    const discover = dontFragment ? PMTUDISC_DO : PMTUDISC_DONT
+    if (ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, discover)
+    else this.#set(fd, IPPROTO_IP, IP_MTU_DISCOVER, discover)
+  }
+
+  #set(fd: number, level: number, name: number, value: number): number {
+    this.#memory.i32[this.#value >> 2] = value
+    return setsockopt(fd, level, name, this.#memory.address(this.#value), 4)
+  }
+
+  #localOf(fd: number): TransportAddress {
+    const memory = this.#memory
+    memory.u32[this.#value >> 2] = SOCKADDR_BYTES
+    checked('getsockname', getsockname(fd, memory.address(this.#name), memory.address(this.#value)))
+    const local = new TransportAddress()
+    readSockaddr(memory, this.#name, local)
+    return local
+  }
+}
+
+/** One bound UDP socket, and the datagrams that wait to leave it together. */
+export class UdpSocket {
+  readonly fd: number
+  readonly local: TransportAddress
+  /** First and last datagram in the send queue; -1: none. */
+  queueHead = -1
+  queueTail = -1
+  #open = true
+
+  constructor(fd: number, local: TransportAddress) {
+    this.fd = fd
+    this.local = local
+  }
+
+  get open(): boolean {
+    return this.#open
+  }
+
+  close(): void {
+    if (!this.#open) return
+    this.#open = false
+    close(this.fd)
+  }
+}
