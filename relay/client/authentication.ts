@@ -41,11 +41,6 @@ export class Authentication {
     return this.#key === undefined ? undefined : this.#realm
   }
 
-  /** The algorithm of the key, undefined where the server offers none. */
-  get algorithm(): PasswordAlgorithm | undefined {
-    return this.#choice?.algorithm
-  }
-
   /**
    * Takes realm, nonce and password algorithm from a 401 or 438; false when they are missing, malformed, none
    * that we know, or taken out on the way (RFC 8489 §9.2.5).

@@ -106,9 +106,9 @@ export class Fuzzer {
   }
 
   #note(input: Uint8Array, states: ReturnType<Target['run']>): void {
-    if (!states || states.isSubsetOf(this.#states)) return
-    this.#corpus.push(input)
-    for (const state of states) this.#states.add(state)
+    const known = this.#states.size
+    for (const state of states ?? []) this.#states.add(state)
+    if (this.#states.size > known) this.#corpus.push(input)
   }
 
   /** What is left of a finding when everything that it does not need is cut out. */

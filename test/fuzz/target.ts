@@ -10,5 +10,5 @@ export interface Target {
    * Must do the same whenever it gets the same bytes. May return names of the states that it passed through: an
    * input that reaches a new one is kept, as one that runs new code is.
    */
-  run(input: Uint8Array): void | ReadonlySet<string>
+  run(input: Uint8Array): ReadonlySet<string> | undefined
 }

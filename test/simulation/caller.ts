@@ -86,7 +86,8 @@ export class Caller {
   #newClient(): TurnClient {
     const username = `${Math.floor(this.world.unixSeconds + REST_LIFETIME_SECONDS)}:user${this.id % 4}`
     const encode = (text: string) => new TextEncoder().encode(text)
-    const mac = this.world.crypto.hmacSha1(encode('rest secret'), encode(username))
+    const hmac = this.id % 2 === 0 ? 'hmacSha1' : 'hmacSha256'
+    const mac = this.world.crypto[hmac](encode('rest secret'), encode(username))
     const password = Buffer.from(mac).toString('base64')
     const { transport } = this.habits
     return new TurnClient({ transport, username, password, crypto: this.world.crypto })

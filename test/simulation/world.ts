@@ -66,7 +66,7 @@ export class World {
           addresses: [{ advertise: RELAY_IP }, { advertise: RELAY_IPV6 }],
           ports: { min: 50_000, max: 50_255 },
         },
-        credentials: { keys: [{ id: 'k', secret: 'rest secret' }] },
+        credentials: { keys: [{ id: 'k', secret: 'rest secret' }], offerSha256: random.chance(0.5) },
         nonceKeys: [{ id: 'n', secret: 'nonce secret' }],
         limits: { ...limits, nonceLifetimeSeconds: 120, allocationLifetimeSeconds: 300 },
       }),

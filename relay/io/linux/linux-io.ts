@@ -42,6 +42,7 @@ interface Endpoint {
  * through Node's streams, whose descriptors the same loop watches.
  */
 export class LinuxIo implements RelayIo {
+  readonly dontFragment = true
   readonly counters: IoCounters = {
     clientQueueDrops: 0,
     sendErrors: 0,

@@ -49,9 +49,8 @@ export class MachineWorld {
   readonly server: TurnServer
   /** STUN messages that clients were sent. */
   readonly said: Uint8Array[] = []
-  /** What it held after some step, and what it answered after what. */
+  /** How much it held after some step, and what it answered when it held how many allocations. */
   readonly states = new Set<string>()
-  #lastAnswer = ''
   lastRequest = new Uint8Array(0)
   token: Uint8Array = new Uint8Array(8)
   readonly #model = new ReferenceModel()
@@ -210,9 +209,8 @@ export class MachineWorld {
     assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
     assert.ok(reader.messageClass === CLASS.Success || reader.messageClass === CLASS.Error)
     const code = reader.find(ATTRIBUTE.ErrorCode)
-    const answer = `${reader.method} ${code < 0 ? 0 : readErrorCode(reader, code)?.code}`
-    this.states.add(`${this.#lastAnswer} ${answer}`)
-    this.#lastAnswer = answer
+    const answer = code < 0 ? 'success' : readErrorCode(reader, code)?.code
+    this.states.add(`${reader.method} ${answer} ${this.server.allocationCount}`)
     const client = this.clients.find((one) => one.link === link && one.from.equals(to))
     const nonce = reader.find(ATTRIBUTE.Nonce)
     if (client && nonce >= 0) client.nonce = readText(reader, nonce, 763)
