@@ -34,7 +34,7 @@ test('a fuzzer follows the code to a fault that chance alone would not meet, and
     },
     1,
   )
-  const { finding, corpus } = fuzzer.run([new Uint8Array(8)], 20, () => undefined)
+  const { finding, corpus } = fuzzer.run([new Uint8Array(8)], 120, () => undefined)
   assert.equal(deepest, 3)
   assert.ok(corpus.length >= 3)
   assert.deepEqual(finding?.input, word)
