@@ -16,6 +16,7 @@ import {
   IceEndpoint,
   NAMESPACE,
   OPERATOR_NAMESPACE,
+  refusalsOf,
   relayPods,
   residentMiB,
   statusOf,
@@ -253,7 +254,9 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     await chat(atHome, inOffice, 'hello from home')
     assert.ok(connectedMs <= CONNECTED_MS_MAX, `took ${connectedMs} ms`)
 
+    const relays = await relayPods(world, 'public')
     await plane.kubectl(['scale', '-n', OPERATOR_NAMESPACE, `deployment/${OPERATOR}`, '--replicas=0'])
+    await command('pkill', ['-KILL', '-f', '/app/operator/main.ts'])
     await flowsBothWays(inOffice, atHome, CALL_SECONDS)
     const pair = await inOffice.figures()
     console.log(pair)
@@ -273,6 +276,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     ])
     await until('/v1/ice answers again', () => ice.ask('public'))
     await flowsBothWays(inOffice, atHome, 10)
+    assert.deepEqual(await relayPods(world, 'public'), relays)
     await Promise.all([inOffice.leave(), atHome.leave()])
     await Promise.all([office.close(), home.close()])
   })
@@ -366,6 +370,7 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
     const writes = await writesOf(world, OPERATOR, since)
     figure(`writes in ${IDLE_SECONDS} idle seconds`, writes.length)
     assert.deepEqual(writes, [])
+    assert.deepEqual(await refusalsOf(world, OPERATOR), [])
     for (const size of await residentMiB('/app/relay/main.ts')) figure('relay after the load, MiB', size)
     for (const size of await residentMiB('/app/operator/main.ts')) {
       figure('operator, MiB', size)

@@ -97,14 +97,24 @@ export function addressesOf({ iceServers }: Ice): string[] {
 }
 
 /** Writes of one service account to the API server, from the audit log, that are no mere questions. */
-export async function writesOf({ plane }: World, account: string, sinceMs: number): Promise<string[]> {
-  const user = `system:serviceaccount:${OPERATOR_NAMESPACE}:${account}`
-  const lines = (await readFile(join(plane.directory, 'audit.log'), 'utf8')).trimEnd().split('\n')
-  return lines
-    .map((line) => JSON.parse(line) as AuditEvent)
-    .filter(({ user: who, stageTimestamp }) => who.username === user && Date.parse(stageTimestamp) >= sinceMs)
+export async function writesOf(world: World, account: string, sinceMs: number): Promise<string[]> {
+  return (await requestsOf(world, account))
+    .filter(({ stageTimestamp }) => Date.parse(stageTimestamp) >= sinceMs)
     .filter(({ verb, objectRef }) => WRITING.has(verb) && !QUESTIONS.has(objectRef?.resource ?? ''))
     .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
+}
+
+/** What one service account has asked for without the right to it: the chart's RBAC lacks something. */
+export async function refusalsOf(world: World, account: string): Promise<string[]> {
+  return (await requestsOf(world, account))
+    .filter(({ responseStatus }) => responseStatus?.code === 403)
+    .map(({ verb, requestURI }) => `${verb} ${requestURI}`)
+}
+
+async function requestsOf({ plane }: World, account: string): Promise<AuditEvent[]> {
+  const name = `system:serviceaccount:${OPERATOR_NAMESPACE}:${account}`
+  const lines = (await readFile(join(plane.directory, 'audit.log'), 'utf8')).trimEnd().split('\n')
+  return lines.map((line) => JSON.parse(line) as AuditEvent).filter(({ user }) => user.username === name)
 }
 
 interface AuditEvent {
@@ -113,6 +123,7 @@ interface AuditEvent {
   stageTimestamp: string
   user: { username: string }
   objectRef?: { resource: string }
+  responseStatus?: { code: number }
 }
 
 const WRITING = new Set(['create', 'update', 'patch', 'delete', 'deletecollection'])

@@ -8,6 +8,7 @@ import tls from 'node:tls'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from '../../relay/io/io.ts'
+import { ended } from '../../relay/io/testing/ended.ts'
 import { bindingRequest, channelData, readBytes } from '../../relay/io/testing/frames.ts'
 import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
 import { METHOD } from '../../relay/stun/methods.ts'
@@ -123,7 +124,7 @@ test('RFC 8656 §21.3.1: what is slow, silent or no TURN is closed without a wor
       const socket = await connect(t, port)
       const heard: Buffer[] = []
       socket.on('data', (data: Buffer) => heard.push(data))
-      const closed = once(socket, 'close')
+      const closed = ended(socket)
       behave(socket)
       await closed
       assert.deepEqual(Buffer.concat(heard).toString('latin1'), '', `${name} was answered`)
@@ -140,7 +141,7 @@ test('a finished handshake buys no time: HTTP over TLS and silence behind it are
     const heard: Buffer[] = []
     socket.on('data', (data: Buffer) => heard.push(data))
     if (said) socket.write(said)
-    await once(socket, 'close')
+    await ended(socket)
     assert.deepEqual(heard, [])
   }
 })
@@ -150,7 +151,7 @@ test('a byte every so often does not keep a stream open behind its first message
   const socket = await connect(t, relay.ports.tcp)
   socket.write(bindingRequest())
   await readBytes(socket, BINDING_ANSWER_BYTES)
-  const closed = once(socket.resume(), 'close')
+  const closed = ended(socket.resume())
   const dribbled = dribble(socket, Buffer.concat([bindingRequest(), Buffer.alloc(10_000)]).fill(0, 2, 3))
   await closed
   await dribbled
@@ -160,8 +161,8 @@ test('half-open streams of one address are bounded, and a place is free again wh
   const relay = await startRelay(t, { perAddress: 3, firstMessageSeconds: 1 })
   const halfOpen = await Promise.all([1, 2, 3].map(() => connect(t, relay.ports.tls)))
   const refused = await connect(t, relay.ports.tls)
-  const closed = halfOpen.map((socket) => once(socket.resume(), 'close'))
-  await once(refused.resume(), 'close')
+  const closed = halfOpen.map((socket) => ended(socket.resume()))
+  await ended(refused.resume())
   assert.equal(relay.io.counters.streamsOpen, 3, 'refused before a deadline closed any')
   await Promise.all(closed)
   await assertServes(t, relay)

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
+import { before, describe, it, type TestContext } from 'node:test'
 import { parseAddress } from '../../stun/address-text.ts'
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
 import { Memory } from './memory.ts'
 import { RECEIVE_BATCH, RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
 import { SEND_MEMORY_BYTES, SendQueue } from './send-queue.ts'
+import { pinThread } from './testing/pin-thread.ts'
 import { UdpSocketFactory } from './udp-socket.ts'
 
 const DELIVERY_MS_MAX = 5_000
@@ -40,6 +41,7 @@ function setUp(t: TestContext, host: string) {
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 describe('the receive ring', () => {
+  before(pinThread)
   for (const host of ['127.0.0.1', '::1']) {
     it(`hands out one by one what the kernel joined, each with room around it, on ${host}`, (t) => {
       const { memory, ring, sender, receiver, send } = setUp(t, host)

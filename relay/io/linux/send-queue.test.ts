@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { describe, it, type TestContext } from 'node:test'
+import { before, describe, it, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { TransportAddress } from '../../stun/address.ts'
 import { parseAddress } from '../../stun/address-text.ts'
@@ -9,6 +9,7 @@ import { setsockopt } from './ffi.ts'
 import { Memory } from './memory.ts'
 import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
 import { SEND_MEMORY_BYTES, SEND_QUEUE_DATAGRAMS, SendQueue } from './send-queue.ts'
+import { pinThread } from './testing/pin-thread.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
 
 /** Without checksums the kernel does not cut a send into datagrams: EINVAL. */
@@ -66,6 +67,7 @@ function datagram(number: number, length: number): Buffer {
 }
 
 describe('the send queue', () => {
+  before(pinThread)
   for (const host of ['127.0.0.1', '::1']) {
     it(`delivers each datagram whole and in order, whatever lies beside it, on ${host}`, (t) => {
       const { queue, senders, peers, received, counters } = setUp(t, host)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { describe, it } from 'node:test'
+import { ended } from './ended.ts'
 import { bindingRequest, channelData, readBytes } from './frames.ts'
 import { type CreateIo, started, tcpClient } from './setup.ts'
 
@@ -14,7 +14,7 @@ export function streamLimitTests(create: CreateIo): void {
         const client = await tcpClient(t, port)
         if (start.length > 0) client.write(start)
         client.resume()
-        await once(client, 'close')
+        await ended(client)
       }
       assert.deepEqual(seen.streams(), [])
     })
@@ -30,7 +30,7 @@ export function streamLimitTests(create: CreateIo): void {
       for (let round = 0; round < 2; round++) {
         const idle = await tcpClient(t, port)
         idle.resume().write(bindingRequest())
-        await once(idle, 'close')
+        await ended(idle)
       }
       assert.ok(!seen.closedLinks.includes(link!.id))
       io.setLinkInUse(link!.id, false)
@@ -46,7 +46,7 @@ export function streamLimitTests(create: CreateIo): void {
         await seen.until(() => seen.streams().length === 2)
         const refused = await tcpClient(t, port)
         refused.resume()
-        await once(refused, 'close')
+        await ended(refused)
         assert.equal(io.counters.streamsRefused, 1)
         assert.equal(io.counters.streamsOpen, 2)
         kept[0]!.destroy()

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { describe, it } from 'node:test'
 import { formatIp } from '../../stun/address-text.ts'
+import { ended } from './ended.ts'
 import { bindingRequest, channelData, readBytes } from './frames.ts'
 import { type CreateIo, started, tcpClient } from './setup.ts'
 
@@ -73,7 +73,7 @@ export function streamTests(create: CreateIo): void {
         const replies: Buffer[] = []
         client.on('data', (data) => replies.push(data as Buffer))
         client.write(stranger)
-        await once(client, 'close')
+        await ended(client)
         assert.deepEqual(replies, [])
       }
       assert.equal(io.counters.framingErrors, strangers.length)
@@ -92,7 +92,7 @@ export function streamTests(create: CreateIo): void {
       const heard: Buffer[] = []
       client.on('data', (data) => heard.push(data as Buffer))
       client.write(bindingRequest(9))
-      await once(client, 'close')
+      await ended(client)
       assert.deepEqual(Buffer.concat(heard), bindingRequest(9))
       await seen.until(() => seen.closedLinks.length === 1)
     })
