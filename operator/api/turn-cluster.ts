@@ -227,7 +227,9 @@ export const turnClusterSpec = z.object({
   datapath: z
     .enum(['Auto', 'Portable', 'Batched', 'Kernel'])
     .default('Auto')
-    .describe('How relays move packets. Auto takes the fastest one that the node allows.'),
+    .describe(
+      'How relays move packets. Portable works everywhere; Batched makes fewer system calls, on Linux; Auto is Portable in this version, and so is Kernel.',
+    ),
   pod: pod.prefault({}).describe('Additions to the pods of the relays.'),
 })
 

@@ -284,7 +284,9 @@ const relayConfigFields = z.strictObject({
   datapath: z
     .enum(['auto', 'portable', 'batched', 'kernel'])
     .default('auto')
-    .describe('How packets are moved; auto takes the fastest way that the host allows.'),
+    .describe(
+      'How packets are moved. portable works everywhere; batched makes fewer system calls, on Linux; auto is portable in this version, and so is kernel.',
+    ),
 })
 
 /** The whole file; the refinement holds what no single field shows. */
