@@ -28,6 +28,8 @@ export async function addHost(name: string, address: string): Promise<string> {
 export interface Nat {
   /** Namespace of the client behind the NAT. */
   client: string
+  /** The client's private address. */
+  address: string
   /** Namespace of the NAT itself. */
   router: string
 }
@@ -43,6 +45,7 @@ export async function addNat(
   const router = await plug(`nat-${name}`)
   const client = `tf-${name}`
   const gateway = `${lan}.1`
+  const own = `${lan}.2`
   await shell(`
     ip netns add ${client}
     ip -n ${client} link set lo up
@@ -51,14 +54,14 @@ export async function addNat(
     ip -n ${router} link set lan up
     ip -n ${router} addr add ${gateway}/24 dev lan
     ip -n ${client} link set eth0 up
-    ip -n ${client} addr add ${lan}.2/24 dev eth0
+    ip -n ${client} addr add ${own}/24 dev eth0
     ip -n ${client} route add default via ${gateway}
     nsenter --net=/run/netns/${router} sysctl -qw net.ipv4.ip_forward=1
     nsenter --net=/run/netns/${router} nft -f - <<'RULES'
 ${NAT_RULES}
 ${webOnly ? WEB_ONLY_RULES : STATEFUL_RULES}
 RULES`)
-  return { client, router }
+  return { client, address: own, router }
 }
 
 /** Packets that the firewall of a `webOnly` NAT has dropped, by protocol. */

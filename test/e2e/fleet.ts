@@ -12,8 +12,12 @@ import type { World } from './world.ts'
 
 /** What the scenarios ask and tell the installed turnfleet. */
 
+/** Namespace of the release. */
 export const OPERATOR_NAMESPACE = 'turnfleet-system'
+/** Namespace of the TurnClusters. */
 export const NAMESPACE = 'turn'
+/** Name of the release, and so of the operator's Deployment, Service and account. */
+export const OPERATOR = 'turnfleet'
 
 /** Text of a TurnCluster; documentation addresses are not public ones, so that the test's internet is allowed. */
 export function turnCluster(name: string, spec: Record<string, unknown>): string {
@@ -129,6 +133,16 @@ interface AuditEvent {
 const WRITING = new Set(['create', 'update', 'patch', 'delete', 'deletecollection'])
 /** Created, but never stored. */
 const QUESTIONS = new Set(['tokenreviews', 'subjectaccessreviews'])
+
+/** The process of the relay with that name; only the test's own processes are seen. */
+export async function relayProcess(name: string): Promise<number> {
+  const pids = (await command('pgrep', ['-f', '/app/relay/main.ts'])).trim().split('\n').map(Number)
+  for (const pid of pids) {
+    const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+    if (environment.split('\0').includes(`TURNFLEET_RELAY_NAME=${name}`)) return pid
+  }
+  throw new Error(`no process of relay ${name} is found`)
+}
 
 /** Resident memory, in MiB, of the processes whose command line holds that pattern; only the test's own are seen. */
 export async function residentMiB(pattern: string): Promise<number[]> {

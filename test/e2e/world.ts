@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { binaryDirectory } from '../cluster/binaries.ts'
 import { command } from '../cluster/command.ts'
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts'
 import type { Images } from '../cluster/images.ts'
@@ -18,6 +19,8 @@ export interface World {
   /** PEM file of the authority that all certificates of the test come from. */
   caFile: string
   helm(...args: string[]): Promise<string>
+  /** `kubectl` with words that hold no spaces. */
+  kube(line: string): Promise<string>
 }
 
 const CONTROL_PLANE = '203.0.113.1'
@@ -28,16 +31,20 @@ const NODES = [
   { name: 'node2', address: '203.0.113.12' },
   { name: 'node3', address: '203.0.113.13' },
 ]
-/** Namespace of a host on the internet with two addresses and without a NAT. */
-export const OPEN_HOST = { name: 'open', addresses: ['203.0.113.50', '203.0.113.51'] } as const
+/** A host on the internet with two addresses and without a NAT. */
+export const OPEN_HOST = {
+  name: 'open',
+  netns: 'tf-open',
+  addresses: ['203.0.113.50', '203.0.113.51'],
+} as const
 
 export async function createWorld(): Promise<World> {
   const built = process.env.TURNFLEET_E2E_IMAGES
   if (!built) throw new Error('start this test by "npm run test:e2e": it needs namespaces of its own')
   const images = JSON.parse(built) as Images
   await createInternet([CONTROL_PLANE, WEB_ADDRESS])
-  const open = await addHost(OPEN_HOST.name, OPEN_HOST.addresses[0])
-  await command('ip', ['-n', open, 'addr', 'add', `${OPEN_HOST.addresses[1]}/24`, 'dev', 'wan'])
+  await addHost(OPEN_HOST.name, OPEN_HOST.addresses[0])
+  await command('ip', ['-n', OPEN_HOST.netns, 'addr', 'add', `${OPEN_HOST.addresses[1]}/24`, 'dev', 'wan'])
   const office = await addNat('office', { address: '203.0.113.101', lan: '10.1.0', webOnly: true })
   const home = await addNat('home', { address: '203.0.113.102', lan: '10.2.0', webOnly: false })
   const plane = await startControlPlane({
@@ -51,7 +58,9 @@ export async function createWorld(): Promise<World> {
   await connectPodNetworks(nodes)
   const caFile = join(plane.directory, 'pki/ca.crt')
   await writeFile(caFile, plane.authority.pair.cert)
+  const helmDirectory = await binaryDirectory(['helm'])
   const helm = (...args: string[]) =>
-    command(join(plane.binaries, 'helm'), ['--kubeconfig', plane.adminKubeconfig, ...args])
-  return { plane, nodes, images, office, home, caFile, helm }
+    command(join(helmDirectory, 'helm'), ['--kubeconfig', plane.adminKubeconfig, ...args])
+  const kube = (line: string) => plane.kubectl(line.split(' '))
+  return { plane, nodes, images, office, home, caFile, helm, kube }
 }
