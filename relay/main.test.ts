@@ -172,6 +172,9 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
     const { port } = (await child.ready()).listeners[0]!
     const first = await handshake(t, port)
     assert.equal(first.getPeerCertificate().subject.CN, 'one.example.org')
+    // A stream that says nothing at first is soon closed.
+    first.write(bindingRequest())
+    await once(first, 'data')
 
     child.write('tls.crt', two.cert)
     await child.line(({ reason }) => reason === 'InvalidCertificate')
