@@ -6,6 +6,7 @@ import type { AllocationEnd } from './contract.ts'
 const DROP_REASONS = [
   'not-stun',
   'malformed',
+  'oversized',
   'unsupported',
   'bad-source',
   'no-allocation',

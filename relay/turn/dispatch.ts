@@ -19,6 +19,9 @@ import { createPermission } from './requests/create-permission.ts'
 import { refresh } from './requests/refresh.ts'
 import type { Responder } from './responder.ts'
 
+/** Longest request that is looked at: the integrity of each is worked out before anybody is known. */
+const REQUEST_BYTES_MAX = 4096
+
 const HANDLERS: ReadonlyMap<number, RequestHandler> = new Map([
   [METHOD.Binding, binding],
   [METHOD.Allocate, allocate],
@@ -37,6 +40,10 @@ export function dispatch(
 ): void {
   const { core } = context
   const { reader } = core
+  if (reader.length > REQUEST_BYTES_MAX) {
+    core.counters.drops.oversized++
+    return
+  }
   const handler = HANDLERS.get(reader.method)
   if (!handler) {
     core.counters.drops.unsupported++

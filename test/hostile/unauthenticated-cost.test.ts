@@ -114,6 +114,19 @@ test('RFC 8489 §16.2: two relays that are spoofed at each other fall silent at 
   assert.ok(answered >= 4)
 })
 
+test('RFC 8489 §16.1.2: a request that is longer than any needs to be costs no integrity and gets no answer', () => {
+  const harness = new TurnHarness()
+  const answersTo = (bytes: number): number => {
+    const writer = new StunWriter(8192).start(METHOD.Allocate, CLASS.Request, nodeCrypto.randomBytes(12))
+    const value = new Uint8Array(bytes - 24)
+    harness.fromClient('198.51.100.7:4000', writer.addBytes(ATTRIBUTE.Software, value).finish())
+    return harness.drain().length
+  }
+  assert.equal(answersTo(4096), 1)
+  assert.equal(answersTo(4100), 0)
+  assert.equal(harness.server.counters.drops.oversized, 1)
+})
+
 test('RFC 8489 §6.3: no class but a request is ever answered, whatever is in it', () => {
   const harness = new TurnHarness()
   for (const messageClass of [CLASS.Indication, CLASS.Success, CLASS.Error]) {
