@@ -107,7 +107,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('a fleet on this machine', () => {
+describe('a fleet on this machine', { timeout: 120_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), 'turnfleet-standalone-'))
   let running: Running
   let url = ''
@@ -179,8 +179,11 @@ describe('a fleet on this machine', () => {
     })
     const leaving = clients.find(({ port }) => port !== udpPort(kept))
     assert.ok(leaving)
+    await eventually('the other one drains', 10_000, async () => {
+      const states = (await relays()).map(({ state }) => state).sort()
+      return states.join() === 'Draining,Ready' ? states : undefined
+    })
     await leaving.client.refresh()
-    assert.deepEqual((await relays()).map(({ state }) => state).sort(), ['Draining', 'Ready'])
     await leaving.client.refresh(0)
     await eventually('one process', 20_000, () => (children().length === 1 ? true : undefined))
     assert.equal((await relays()).length, 1)
