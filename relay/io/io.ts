@@ -84,6 +84,22 @@ export interface IoCounters {
   streamsOpen: number
 }
 
+export function newIoCounters(): IoCounters {
+  return {
+    clientQueueDrops: 0,
+    sendErrors: 0,
+    framingErrors: 0,
+    streamsRefused: 0,
+    tlsHandshakeFailures: 0,
+    streamsOpen: 0,
+  }
+}
+
+/** What the kernel may hold of a listener's datagrams while the loop is busy; the system's own limit caps it. */
+export const LISTENER_BUFFER_BYTES = 4_194_304
+/** The same for one relay socket. */
+export const RELAY_BUFFER_BYTES = 524_288
+
 export interface RelayIo {
   readonly counters: Readonly<IoCounters>
   /** Whether `bindRelay` heeds `dontFragment`; absent: it does not. */

@@ -1,14 +1,16 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
 import type { BindFailure } from '../../turn/contract.ts'
-import type {
-  BoundListener,
-  IoCounters,
-  IoHandler,
-  ListenerOptions,
-  RelayIo,
-  StreamLimits,
-  TlsMaterial,
+import {
+  type BoundListener,
+  type IoHandler,
+  LISTENER_BUFFER_BYTES,
+  type ListenerOptions,
+  newIoCounters,
+  RELAY_BUFFER_BYTES,
+  type RelayIo,
+  type StreamLimits,
+  type TlsMaterial,
 } from '../io.ts'
 import { listenError } from '../listen-error.ts'
 import { secureContext } from '../portable/secure-context.ts'
@@ -20,8 +22,6 @@ import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
 import { SEND_MEMORY_BYTES, SendQueue } from './send-queue.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
 
-const LISTENER_BUFFER_BYTES = 4_194_304
-const RELAY_BUFFER_BYTES = 524_288
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
 /** Batches that one turn takes from one socket: the more at once, the longer the runs to one destination. */
@@ -43,14 +43,7 @@ interface Endpoint {
  */
 export class LinuxIo implements RelayIo {
   readonly dontFragment = true
-  readonly counters: IoCounters = {
-    clientQueueDrops: 0,
-    sendErrors: 0,
-    framingErrors: 0,
-    streamsRefused: 0,
-    tlsHandshakeFailures: 0,
-    streamsOpen: 0,
-  }
+  readonly counters = newIoCounters()
   readonly #memory = new Memory(RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + SMALL_MEMORY_BYTES)
   readonly #ring = new ReceiveRing(this.#memory)
   readonly #queue = new SendQueue(this.#memory, this.counters)

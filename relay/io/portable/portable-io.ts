@@ -1,13 +1,15 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
-import type {
-  BoundListener,
-  IoCounters,
-  IoHandler,
-  ListenerOptions,
-  RelayIo,
-  StreamLimits,
-  TlsMaterial,
+import {
+  type BoundListener,
+  type IoHandler,
+  LISTENER_BUFFER_BYTES,
+  type ListenerOptions,
+  newIoCounters,
+  RELAY_BUFFER_BYTES,
+  type RelayIo,
+  type StreamLimits,
+  type TlsMaterial,
 } from '../io.ts'
 import { listenError } from '../listen-error.ts'
 import { Arena } from './arena.ts'
@@ -15,21 +17,11 @@ import { secureContext } from './secure-context.ts'
 import { Streams } from './streams.ts'
 import { UdpSocket } from './udp-socket.ts'
 
-/** What the kernel may hold of a listener's datagrams while the loop is busy; the system's own limit caps it. */
-const LISTENER_BUFFER_BYTES = 4_194_304
-const RELAY_BUFFER_BYTES = 524_288
 const TIMER_MAX_MS = 2_147_483_647
 
 /** RelayIo on node:dgram, node:net and node:tls: any operating system, one thread, no privilege. */
 export class PortableIo implements RelayIo {
-  readonly counters: IoCounters = {
-    clientQueueDrops: 0,
-    sendErrors: 0,
-    framingErrors: 0,
-    streamsRefused: 0,
-    tlsHandshakeFailures: 0,
-    streamsOpen: 0,
-  }
+  readonly counters = newIoCounters()
   readonly #arena = new Arena()
   readonly #udpListeners = new Map<number, UdpSocket>()
   readonly #relays = new Map<number, UdpSocket>()
