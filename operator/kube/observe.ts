@@ -1,6 +1,6 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { relayAddress } from '../../relay/api/config.ts'
+import { relayAddress } from '../../relay/api/config-fields.ts'
 import { ANNOTATION_ADDRESSES, ANNOTATION_DRAIN, ANNOTATION_PUBLIC_ADDRESS } from '../api/labels.ts'
 import type { ObservedNode, ObservedRelay } from '../controller/contract.ts'
 import { parseRelayName } from '../specs/names.ts'

@@ -1,38 +1,13 @@
 import { z } from 'zod'
+import { ip, listenPort, network, portRange, relayAddress } from './config-fields.ts'
+import { listener } from './listener-config.ts'
 
 /**
  * The relay's configuration file: the same whether a person, the operator or standalone mode wrote it.
  * Every block is strict, so that a typing error is refused with its field instead of being ignored.
  */
 
-const port = z.int().min(1).max(65535)
-/** 0: the system chooses one; the relay's `ready` log line names it. */
-const listenPort = z.int().min(0).max(65535)
-const portRange = z.strictObject({
-  min: port.describe('First port.'),
-  max: port.describe('Last port.'),
-})
-const ip = z.union([z.ipv4(), z.ipv6()], 'must be a literal IP address')
-const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()], 'must be an IP address or a CIDR block')
 const secret = z.string().min(1, 'must not be empty')
-
-const listener = z.strictObject({
-  protocol: z
-    .enum(['udp', 'tcp', 'tls'])
-    .describe('What clients speak; tls tells plain TCP apart by the first byte.'),
-  address: ip.optional().describe('Literal address to bind. Absent: every address of relay.addresses.'),
-  port: listenPort.describe('Port to listen on; 0 lets the system choose one, which the log then names.'),
-})
-
-/** A public address of this relay. */
-export const relayAddress = z.strictObject({
-  bind: ip
-    .optional()
-    .describe(
-      'Literal local address. Absent: advertise where this host has it, else any address of its family.',
-    ),
-  advertise: ip.describe('Literal address that clients and peers see.'),
-})
 
 /** One shared secret; `id` is what logs and reports may show. */
 const sharedKey = z.strictObject({
