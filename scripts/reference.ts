@@ -2,8 +2,10 @@ import { z } from 'zod'
 import { type Schema, specSchema, statusSchema } from '../operator/api/crd.ts'
 import { SPEC_RULES, TRANSITION_RULES } from '../operator/api/rules.ts'
 import { relayConfig } from '../relay/api/config.ts'
+import { DROPS } from '../relay/turn/drops.ts'
+import { REFUSALS } from '../relay/turn/refusals.ts'
 
-/** Every field of the TurnCluster and of the relay's configuration file, as Markdown. */
+/** Every field of the TurnCluster and of the relay's configuration file, and every reason, as Markdown. */
 export function reference(): string {
   const relay = z.toJSONSchema(relayConfig, { io: 'input', target: 'openapi-3.0' }) as Schema
   const parts = [
@@ -17,12 +19,30 @@ export function reference(): string {
     table(statusSchema()),
     '## Configuration file of a relay',
     table(relay),
+    '## Why a request is refused',
+    'The label `reason` of `turnfleet_relay_refusals_total`, and the field `reason` of the log line `request refused`.',
+    refusals(),
+    '## Why a packet is dropped',
+    'The label `reason` of `turnfleet_relay_drops_total`. Dropped packets are counted and not logged.',
+    drops(),
   ]
   return `${parts.join('\n\n')}\n`
 }
 
+function refusals(): string {
+  const rows = Object.entries(REFUSALS).map(([reason, { code, means, remedy }]) =>
+    row([`\`${reason}\``, String(code), means, remedy]),
+  )
+  return ['| Reason | Code | Meaning | What to do |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+function drops(): string {
+  const rows = Object.entries(DROPS).map(([reason, means]) => row([`\`${reason}\``, means]))
+  return ['| Reason | Meaning |', '|---|---|', ...rows].join('\n')
+}
+
 function table(schema: Schema): string {
-  const rows = fields(schema, '').map((row) => `| ${row.map(cell).join(' | ')} |`)
+  const rows = fields(schema, '').map(row)
   return ['| Field | Type | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
@@ -30,8 +50,8 @@ function fields(schema: Schema, prefix: string): string[][] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const path = `${prefix}${name}`
     const required = schema.required?.includes(name) ?? false
-    const row = [`\`${path}\``, typeOf(field), defaultOf(field, required), field.description ?? '']
-    return [row, ...fields(field, `${path}.`), ...(field.items ? fields(field.items, `${path}[].`) : [])]
+    const own = [`\`${path}\``, typeOf(field), defaultOf(field, required), field.description ?? '']
+    return [own, ...fields(field, `${path}.`), ...(field.items ? fields(field.items, `${path}[].`) : [])]
   })
 }
 
@@ -58,6 +78,10 @@ function defaultOf(field: Schema, required: boolean): string {
   if (field.type === 'object' && fields.some((each) => each.default !== undefined)) return ''
   if (JSON.stringify(field.default) === '{}') return ''
   return `\`${JSON.stringify(field.default)}\``
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map(cell).join(' | ')} |`
 }
 
 function cell(text: string): string {

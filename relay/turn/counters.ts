@@ -1,60 +1,8 @@
 import { ERROR } from '../stun/error-codes.ts'
 import { METHOD } from '../stun/methods.ts'
 import type { AllocationEnd } from './contract.ts'
-
-/** Why a packet went no further. */
-const DROP_REASONS = [
-  'not-stun',
-  'malformed',
-  'oversized',
-  'unsupported',
-  'bad-source',
-  'no-allocation',
-  'no-channel',
-  'no-permission',
-  'peer-refused',
-  'rate-limit',
-  'unauthenticated-budget',
-  'unauthenticated-source-budget',
-  'output-queue-full',
-] as const
-export type DropReason = (typeof DROP_REASONS)[number]
-
-/** Why a request was refused; never text of a client. */
-const REFUSAL_REASONS = [
-  'challenge',
-  'incomplete-credentials',
-  'password-algorithm',
-  'unknown-user',
-  'expired-credential',
-  'wrong-password',
-  'stale-nonce',
-  'wrong-user',
-  'mobility-forbidden',
-  'unknown-attribute',
-  'bad-request',
-  'allocation-exists',
-  'no-allocation',
-  'unsupported-transport',
-  'unsupported-family',
-  'family-mismatch',
-  'peer-denied',
-  'peer-special',
-  'peer-not-allowed',
-  'peer-port',
-  'channel-number',
-  'channel-conflict',
-  'permission-limit',
-  'channel-limit',
-  'user-quota',
-  'relay-full',
-  'no-port',
-  'no-reservation',
-  'bind-failed',
-  'redirected',
-  'draining',
-] as const
-export type RefusalReason = (typeof REFUSAL_REASONS)[number]
+import { DROP_REASONS, type DropReason } from './drops.ts'
+import { REFUSAL_REASONS, type RefusalReason } from './refusals.ts'
 
 const ALLOCATION_ENDS = [
   'refresh-zero',

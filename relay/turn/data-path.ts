@@ -20,7 +20,7 @@ import {
 import type { Allocation, Permission, RelaySocket } from './allocation.ts'
 import type { ClientTransport, Forward } from './contract.ts'
 import type { TurnCore } from './core.ts'
-import type { DropReason } from './counters.ts'
+import type { DropReason } from './drops.ts'
 import { arrive, isNext } from './mobility.ts'
 
 const DATA_INDICATION = messageType(METHOD.Data, CLASS.Indication)

@@ -1,7 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
-import { ERROR } from '../stun/error-codes.ts'
 import type { StunWriter } from '../stun/writer.ts'
-import type { RefusalReason } from './counters.ts'
+import { REFUSALS, type RefusalReason } from './refusals.ts'
 
 /** What a request handler decided; one caller turns it into bytes. */
 export type Outcome = Success | Refusal | Silence
@@ -31,43 +30,8 @@ export interface Silence {
 export const SUCCESS: Success = { kind: 'success' }
 export const SILENCE: Silence = { kind: 'silent' }
 
-/** The error code that each reason answers with (RFC 8489 §14.8, RFC 8656 §19). */
-const CODES: Readonly<Record<RefusalReason, number>> = {
-  challenge: ERROR.Unauthenticated,
-  'incomplete-credentials': ERROR.BadRequest,
-  'password-algorithm': ERROR.BadRequest,
-  'unknown-user': ERROR.Unauthenticated,
-  'expired-credential': ERROR.Unauthenticated,
-  'wrong-password': ERROR.Unauthenticated,
-  'stale-nonce': ERROR.StaleNonce,
-  'wrong-user': ERROR.WrongCredentials,
-  'mobility-forbidden': ERROR.MobilityForbidden,
-  'unknown-attribute': ERROR.UnknownAttribute,
-  'bad-request': ERROR.BadRequest,
-  'allocation-exists': ERROR.AllocationMismatch,
-  'no-allocation': ERROR.AllocationMismatch,
-  'unsupported-transport': ERROR.UnsupportedTransportProtocol,
-  'unsupported-family': ERROR.AddressFamilyNotSupported,
-  'family-mismatch': ERROR.PeerAddressFamilyMismatch,
-  'peer-denied': ERROR.Forbidden,
-  'peer-special': ERROR.Forbidden,
-  'peer-not-allowed': ERROR.Forbidden,
-  'peer-port': ERROR.Forbidden,
-  'channel-number': ERROR.BadRequest,
-  'channel-conflict': ERROR.BadRequest,
-  'permission-limit': ERROR.InsufficientCapacity,
-  'channel-limit': ERROR.InsufficientCapacity,
-  'user-quota': ERROR.AllocationQuotaReached,
-  'relay-full': ERROR.InsufficientCapacity,
-  'no-port': ERROR.InsufficientCapacity,
-  'no-reservation': ERROR.InsufficientCapacity,
-  'bind-failed': ERROR.InsufficientCapacity,
-  redirected: ERROR.TryAlternate,
-  draining: ERROR.InsufficientCapacity,
-}
-
 export function refuse(reason: RefusalReason): Refusal {
-  return { kind: 'refused', code: CODES[reason], reason }
+  return { kind: 'refused', code: REFUSALS[reason].code, reason }
 }
 
 export function refuseUnknown(unknown: readonly number[]): Refusal {

@@ -3,7 +3,7 @@ import { ATTRIBUTE } from '../stun/attribute-types.ts'
 import { CLASS, METHOD } from '../stun/methods.ts'
 import type { Allocation } from './allocation.ts'
 import type { TurnCore } from './core.ts'
-import type { DropReason } from './counters.ts'
+import type { DropReason } from './drops.ts'
 
 /** ICMP types that tell a client about its data (RFC 8656 §11.5). */
 const TYPES: Readonly<Record<AddressFamily, readonly number[]>> = { 4: [3, 11], 6: [1, 2, 3] }

@@ -7,7 +7,7 @@ import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
 import type { Allocation, AllocationOwner } from './allocation.ts'
 import type { TurnCore } from './core.ts'
-import type { DropReason } from './counters.ts'
+import type { DropReason } from './drops.ts'
 import type { Outcome, Refusal, Success } from './outcome.ts'
 import type { Request } from './request.ts'
 

@@ -1,0 +1,177 @@
+import { ERROR } from '../stun/error-codes.ts'
+
+/** What a reason for a refusal answers, means, and asks of a person. The page of reasons in `docs` is made of it. */
+export interface RefusalMeaning {
+  /** Error code of the response (RFC 8489 §14.8, RFC 8656 §19). */
+  readonly code: number
+  readonly means: string
+  readonly remedy: string
+}
+
+/** Why requests are refused: a fixed set, never text of a client. */
+export const REFUSALS = {
+  challenge: {
+    code: ERROR.Unauthenticated,
+    means: 'A request without credentials, as the first of every client is.',
+    remedy: 'Nothing: the client sends it again with credentials.',
+  },
+  'incomplete-credentials': {
+    code: ERROR.BadRequest,
+    means: 'MESSAGE-INTEGRITY without USERNAME, REALM or NONCE, or one of them malformed.',
+    remedy: 'Mend or update the client.',
+  },
+  'password-algorithm': {
+    code: ERROR.BadRequest,
+    means: 'PASSWORD-ALGORITHMS is not the offer that was made, or the choice is not in it.',
+    remedy: 'Mend the client, or look for who changes packets on the way.',
+  },
+  'unknown-user': {
+    code: ERROR.Unauthenticated,
+    means: 'No user has that name, and it is no TURN REST name of a relay with keys.',
+    remedy: 'Compare the name with credentials.users; give the client a new credential.',
+  },
+  'expired-credential': {
+    code: ERROR.Unauthenticated,
+    means: 'The time in the TURN REST name is over.',
+    remedy: 'Fetch a credential before each call; compare the clocks; raise credentials.ttl.',
+  },
+  'wrong-password': {
+    code: ERROR.Unauthenticated,
+    means: 'The password does not fit the name under any key of the ring.',
+    remedy: 'See that whoever issues credentials has a key and a realm of this relay.',
+  },
+  'stale-nonce': {
+    code: ERROR.StaleNonce,
+    means:
+      "The nonce is too old, of another fleet, or of another address, as after a change of the client's NAT.",
+    remedy: 'Nothing where it is rare. Where it is not: give all relays the same nonceKeys.',
+  },
+  'wrong-user': {
+    code: ERROR.WrongCredentials,
+    means: 'Another user made the allocation of this 5-tuple.',
+    remedy: 'Mend the client: one socket, one credential.',
+  },
+  'mobility-forbidden': {
+    code: ERROR.MobilityForbidden,
+    means: 'A MOBILITY-TICKET, and mobility is off.',
+    remedy: 'Set mobility where clients are to move.',
+  },
+  'unknown-attribute': {
+    code: ERROR.UnknownAttribute,
+    means: 'The request carries an attribute that must be understood and is not; the answer names it.',
+    remedy: 'Let the client go without that feature.',
+  },
+  'bad-request': {
+    code: ERROR.BadRequest,
+    means: 'An attribute is missing, malformed, or not allowed beside another.',
+    remedy: 'Mend or update the client.',
+  },
+  'allocation-exists': {
+    code: ERROR.AllocationMismatch,
+    means: 'The client has an allocation on this socket already.',
+    remedy: 'Nothing: the client takes another socket.',
+  },
+  'no-allocation': {
+    code: ERROR.AllocationMismatch,
+    means: 'There is no allocation on this 5-tuple: expired, ended, or seen from another address since.',
+    remedy:
+      'Where calls break: look for a NAT that forgets mappings too soon, or a balancer that changes sources.',
+  },
+  'unsupported-transport': {
+    code: ERROR.UnsupportedTransportProtocol,
+    means: 'REQUESTED-TRANSPORT asks for something else than this relay relays.',
+    remedy: 'Ask for UDP.',
+  },
+  'unsupported-family': {
+    code: ERROR.AddressFamilyNotSupported,
+    means: 'The relay has no public address of the family that was asked for.',
+    remedy: 'Give the relay an address of that family.',
+  },
+  'family-mismatch': {
+    code: ERROR.PeerAddressFamilyMismatch,
+    means: 'The allocation has no relayed address of the family of the peer.',
+    remedy: 'Let the client allocate that family too.',
+  },
+  'peer-denied': {
+    code: ERROR.Forbidden,
+    means: 'peers.deny names the peer; the log line says by which entry.',
+    remedy: 'Take the entry away where the peer is meant to be reached.',
+  },
+  'peer-special': {
+    code: ERROR.Forbidden,
+    means:
+      'The peer is private, special or the relay itself; the log line says which. Browsers try every candidate of the other side, so some of these belong to every call.',
+    remedy: 'Name the peer in peers.allow where it is meant to be reached.',
+  },
+  'peer-not-allowed': {
+    code: ERROR.Forbidden,
+    means: 'peers.mode is private, and peers.allow does not name the peer.',
+    remedy: 'Name the peer in peers.allow where it is meant to be reached.',
+  },
+  'peer-port': {
+    code: ERROR.Forbidden,
+    means:
+      'The address may be a peer and its port may not: below 1024 but 443, or a listener of the relay, or of no live allocation at its own address.',
+    remedy: 'Name the peer in peers.allow where that port is meant to be reached.',
+  },
+  'channel-number': {
+    code: ERROR.BadRequest,
+    means: 'The channel number is not in 0x4000–0x4FFF.',
+    remedy: 'Mend or update the client.',
+  },
+  'channel-conflict': {
+    code: ERROR.BadRequest,
+    means: 'The channel is bound to another peer, or the peer to another channel.',
+    remedy: 'Mend or update the client.',
+  },
+  'permission-limit': {
+    code: ERROR.InsufficientCapacity,
+    means: 'The allocation holds limits.permissionsPerAllocation permissions.',
+    remedy: 'Find out what the client does with so many peers; raise the limit.',
+  },
+  'channel-limit': {
+    code: ERROR.InsufficientCapacity,
+    means: 'The allocation holds limits.channelsPerAllocation channels.',
+    remedy: 'Find out what the client does with so many peers; raise the limit.',
+  },
+  'user-quota': {
+    code: ERROR.AllocationQuotaReached,
+    means: 'The user holds limits.allocationsPerUser allocations.',
+    remedy: 'Give each person a user of their own, or raise the limit.',
+  },
+  'relay-full': {
+    code: ERROR.InsufficientCapacity,
+    means: 'The relay carries limits.allocations allocations.',
+    remedy: 'Add relays, or let the autoscaler do so.',
+  },
+  'no-port': {
+    code: ERROR.InsufficientCapacity,
+    means: 'No port of the relay range is free.',
+    remedy: 'Widen relay.ports, or lower limits.allocations below its size.',
+  },
+  'no-reservation': {
+    code: ERROR.InsufficientCapacity,
+    means: 'The RESERVATION-TOKEN is not of this relay or user, or older than 30 seconds.',
+    remedy: 'Nothing: the client allocates without it.',
+  },
+  'bind-failed': {
+    code: ERROR.InsufficientCapacity,
+    means: 'The system would not give the relay a socket.',
+    remedy:
+      "See that relay.addresses[].bind is an address of this host, and the process's limit of open files.",
+  },
+  redirected: {
+    code: ERROR.TryAlternate,
+    means: 'The relay drains and sent the client to another one.',
+    remedy: 'Nothing.',
+  },
+  draining: {
+    code: ERROR.InsufficientCapacity,
+    means: 'The relay drains, and the client cannot be sent elsewhere.',
+    remedy: 'Nothing where credentials come from /v1/ice; else take the relay out of your lists.',
+  },
+} as const satisfies Record<string, RefusalMeaning>
+
+export type RefusalReason = keyof typeof REFUSALS
+
+export const REFUSAL_REASONS = Object.keys(REFUSALS) as readonly RefusalReason[]
