@@ -1,4 +1,4 @@
-import type { AddressFamily, TransportAddress } from '../stun/address.ts'
+import { type AddressFamily, TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 
 const PREFIX = /^\d{1,3}$/
@@ -6,25 +6,26 @@ const PREFIX = /^\d{1,3}$/
 /** A block of addresses (RFC 4632), compared as one 32- or 128-bit number. */
 export class Network {
   readonly family: AddressFamily
-  readonly #base: readonly number[]
-  readonly #masks: readonly number[]
+  readonly #base: TransportAddress
+  readonly #mask: TransportAddress
 
   constructor(base: TransportAddress, prefixLength: number) {
     this.family = base.family
     const skip = base.family === 4 ? 96 : 0
-    this.#masks = [0, 1, 2, 3].map((word) => wordMask(prefixLength + skip - word * 32))
-    this.#base = words(base).map((value, word) => (value & this.#masks[word]!) >>> 0)
+    const [m0, m1, m2, m3] = [0, 1, 2, 3].map((word) => wordMask(prefixLength + skip - word * 32))
+    this.#mask = new TransportAddress().set6(m0!, m1!, m2!, m3!, 0)
+    this.#base = base.clone()
   }
 
   contains(address: TransportAddress): boolean {
-    const [m0, m1, m2, m3] = this.#masks
-    const [b0, b1, b2, b3] = this.#base
+    const base = this.#base
+    const mask = this.#mask
     return (
       address.family === this.family &&
-      (address.w0 & m0!) >>> 0 === b0 &&
-      (address.w1 & m1!) >>> 0 === b1 &&
-      (address.w2 & m2!) >>> 0 === b2 &&
-      (address.w3 & m3!) >>> 0 === b3
+      ((address.w3 ^ base.w3) & mask.w3) === 0 &&
+      ((address.w2 ^ base.w2) & mask.w2) === 0 &&
+      ((address.w1 ^ base.w1) & mask.w1) === 0 &&
+      ((address.w0 ^ base.w0) & mask.w0) === 0
     )
   }
 }
@@ -44,10 +45,6 @@ export function parseNetwork(text: string): Network {
     throw new Error(`"${text}" has no valid prefix length; it is a number from 0 to ${bits}`)
   }
   return new Network(base, Number(prefix))
-}
-
-function words(address: TransportAddress): number[] {
-  return [address.w0, address.w1, address.w2, address.w3]
 }
 
 function wordMask(bits: number): number {

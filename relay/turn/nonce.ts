@@ -9,6 +9,13 @@ const MAC_BYTES = { plain: 11, withCookie: 10 } as const
 const CHARACTERS = { plain: 20, withCookie: 19 } as const
 /** How far the clocks of two relays of a fleet may differ. */
 const CLOCK_SKEW_SECONDS = 60
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+const NOT_BASE64 = 255
+/** By character code: what `atob` would look up, without its exceptions and copies. */
+const BASE64_VALUES = Uint8Array.from({ length: 128 }, (_, code) => {
+  const value = BASE64.indexOf(String.fromCharCode(code))
+  return value < 0 ? NOT_BASE64 : value
+})
 /** Time, family, IP, port. */
 const INPUT_BYTES = TIME_BYTES + 1 + 16 + 2
 
@@ -83,12 +90,18 @@ function decode(nonce: string, features: number): Uint8Array | undefined {
   const form = features === 0 ? 'plain' : 'withCookie'
   const cookie = features === 0 ? '' : nonceCookie(features)
   if (nonce.length !== cookie.length + CHARACTERS[form] || !nonce.startsWith(cookie)) return undefined
-  try {
-    const text = atob(nonce.slice(cookie.length))
-    return text.length === TIME_BYTES + MAC_BYTES[form]
-      ? Uint8Array.from(text, (c) => c.charCodeAt(0))
-      : undefined
-  } catch {
-    return undefined
+  const bytes = new Uint8Array(TIME_BYTES + MAC_BYTES[form])
+  let bits = 0
+  let count = 0
+  let at = 0
+  for (let i = cookie.length; i < nonce.length; i++) {
+    const value = BASE64_VALUES[nonce.charCodeAt(i)] ?? NOT_BASE64
+    if (value === NOT_BASE64) return undefined
+    bits = ((bits << 6) | value) & 0xffff
+    count += 6
+    if (count < 8) continue
+    count -= 8
+    bytes[at++] = bits >>> count
   }
+  return bytes
 }
