@@ -3,7 +3,9 @@ import { type Schema, specSchema, statusSchema } from '../operator/api/crd.ts'
 import { SPEC_RULES, TRANSITION_RULES } from '../operator/api/rules.ts'
 import { relayConfig } from '../relay/api/config.ts'
 import { DROPS } from '../relay/turn/drops.ts'
+import { OTHER_PEER_RULES } from '../relay/turn/peer-policy.ts'
 import { REFUSALS } from '../relay/turn/refusals.ts'
+import { SPECIAL_RULES } from '../relay/turn/special-networks.ts'
 
 /** Every field of the TurnCluster and of the relay's configuration file, and every reason, as Markdown. */
 export function reference(): string {
@@ -22,6 +24,9 @@ export function reference(): string {
     '## Why a request is refused',
     'The label `reason` of `turnfleet_relay_refusals_total`, and the field `reason` of the log line `request refused`.',
     refusals(),
+    '### Rules that refuse a peer',
+    'The label `rule` of `turnfleet_relay_refused_peers_total`. Of a 403 the field `reason` of the log line carries the rule too, as `peer-special:private-use`, and `network` the entry or block.',
+    peerRules(),
     '## Why a packet is dropped',
     'The label `reason` of `turnfleet_relay_drops_total`. Dropped packets are counted and not logged.',
     drops(),
@@ -34,6 +39,13 @@ function refusals(): string {
     row([`\`${reason}\``, String(code), means, remedy]),
   )
   return ['| Reason | Code | Meaning | What to do |', '|---|---|---|---|', ...rows].join('\n')
+}
+
+function peerRules(): string {
+  const others = Object.entries(OTHER_PEER_RULES)
+  const special = Object.entries(SPECIAL_RULES).map(([rule, networks]) => [rule, `${networks.join(', ')}.`])
+  const rows = [...others, ...special].map(([rule, what = '']) => row([`\`${rule}\``, what]))
+  return ['| Rule | Refuses |', '|---|---|', ...rows].join('\n')
 }
 
 function drops(): string {

@@ -49,6 +49,11 @@ export const RELAY_METRICS = {
     help: 'Requests refused, by reason',
     labels: ['reason'],
   },
+  turnfleet_relay_refused_peers_total: {
+    kind: 'counter',
+    help: 'Peers that were answered 403, by the rule of the peer policy that refused them',
+    labels: ['rule'],
+  },
   turnfleet_relay_drops_total: {
     kind: 'counter',
     help: 'Packets that went no further, by reason',

@@ -1,19 +1,23 @@
 import type { ShardEvent } from '../shard/shard.ts'
 import { formatAddress } from '../stun/address-text.ts'
+import type { Refused } from '../turn/contract.ts'
+import type { RefusalReason } from '../turn/refusals.ts'
 import type { Logger } from './log.ts'
 
-/** Lines of one kind that a window may bring. */
+/** Lines of one reason that a window may bring. */
 const LINES_PER_WINDOW = 10
 const WINDOW_MS = 10_000
 
 /**
- * Writes what happens on the packet path: single allocations and clients' addresses at debug only; refusals
- * and faults at most ten in ten seconds, the rest counted. 401 and 438 are how TURN begins and are no news.
+ * Writes what happens beside the packet path: single allocations at debug only; refusals, one line each that
+ * says why, and faults. Of each reason at most ten lines in ten seconds are written, the rest is counted, so
+ * that a flood of one hides no other. 438 is how nonces are renewed and is no news.
  */
 export class EventLog {
   readonly #log: Logger
   readonly #nowMs: () => number
-  readonly #windows = { refused: newWindow(), fault: newWindow() }
+  /** By reason: a fixed set. */
+  readonly #windows = new Map<RefusalReason | 'fault', Window>()
 
   constructor(log: Logger, nowMs: () => number) {
     this.#log = log
@@ -27,10 +31,9 @@ export class EventLog {
         if (this.#log.isLevelEnabled('debug')) this.#log.debug(allocationFields(event), event.kind)
         return
       case 'refused':
-        if (event.code === 401 || event.code === 438) return
-        this.#limited('refused', (suppressed) => {
-          const { method, code, reason } = event
-          this.#log.info({ method, code, reason, suppressed }, 'request refused')
+        if (event.reason === 'stale-nonce') return
+        this.#limited(event.reason, (suppressed) => {
+          this.#log.info({ ...refusalFields(event), suppressed }, 'request refused')
         })
         return
       case 'fault':
@@ -43,8 +46,8 @@ export class EventLog {
     }
   }
 
-  #limited(kind: 'refused' | 'fault', line: (suppressed: number | undefined) => void): void {
-    const window = this.#windows[kind]
+  #limited(reason: RefusalReason | 'fault', line: (suppressed: number | undefined) => void): void {
+    const window = this.#window(reason)
     const now = this.#nowMs()
     if (now - window.startMs >= WINDOW_MS) {
       window.startMs = now
@@ -58,10 +61,34 @@ export class EventLog {
     line(window.suppressed || undefined)
     window.suppressed = 0
   }
+
+  #window(reason: RefusalReason | 'fault'): Window {
+    const known = this.#windows.get(reason)
+    if (known) return known
+    const window = { startMs: Number.NEGATIVE_INFINITY, lines: 0, suppressed: 0 }
+    this.#windows.set(reason, window)
+    return window
+  }
 }
 
-function newWindow() {
-  return { startMs: Number.NEGATIVE_INFINITY, lines: 0, suppressed: 0 }
+interface Window {
+  startMs: number
+  lines: number
+  suppressed: number
+}
+
+/** Why a request was refused, and whose it was: `peer-special:private-use` with the peer and the block it is in. */
+function refusalFields({ method, code, reason, transport, client, user, peer }: Refused) {
+  return {
+    method,
+    code,
+    reason: peer ? `${reason}:${peer.rule}` : reason,
+    ...(peer && { peer: formatAddress(peer.address) }),
+    ...(peer?.network !== undefined && { network: peer.network }),
+    client: formatAddress(client),
+    ...(transport && { transport }),
+    ...(user !== undefined && { user }),
+  }
 }
 
 function allocationFields(event: Extract<ShardEvent, { kind: 'allocation-opened' | 'allocation-closed' }>) {

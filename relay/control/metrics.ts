@@ -88,6 +88,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
         .map(([code, count]): Sample => [count, { method, code }]),
     ),
   turnfleet_relay_refusals_total: ({ counters }) => byKey(counters.refusals, 'reason'),
+  turnfleet_relay_refused_peers_total: ({ counters }) => byKey(counters.peerRules, 'rule'),
   turnfleet_relay_drops_total: ({ counters }) => byKey(counters.drops, 'reason'),
   turnfleet_relay_streams: ({ io }) => [[io.streamsOpen]],
   turnfleet_relay_streams_refused_total: ({ io }) => [[io.streamsRefused]],

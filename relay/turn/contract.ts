@@ -1,4 +1,6 @@
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
+import type { PeerExplanation } from './peer-policy.ts'
+import type { RefusalReason } from './refusals.ts'
 
 /**
  * What the TURN state machine says to its I/O shell and hears from it. The machine is sans-IO: bytes,
@@ -61,6 +63,20 @@ export interface AllocationEvent {
   readonly relayed: readonly TransportAddress[]
 }
 
+/** A request was refused: one line of log and one counter. */
+export interface Refused {
+  readonly kind: 'refused'
+  readonly method: string
+  readonly code: number
+  readonly reason: RefusalReason
+  readonly transport: ClientTransport | undefined
+  readonly client: TransportAddress
+  /** Whose request it was; undefined: it proved no credentials. Text of a client. */
+  readonly user: string | undefined
+  /** Of a 403: the peer, and the rule of the peer policy that refuses it. */
+  readonly peer: (PeerExplanation & { readonly address: TransportAddress }) | undefined
+}
+
 export type Output =
   /** Send `bytes` to `to` on a link (a response or an indication; owned by the receiver). */
   | { kind: 'transmit'; link: number; to: TransportAddress; bytes: Uint8Array }
@@ -92,8 +108,7 @@ export type Output =
       peerBytes: number
       peerPackets: number
     }
-  /** A request was refused: one line of log and one counter; `reason` is from a fixed set, never client text. */
-  | { kind: 'refused'; method: string; code: number; reason: string; link: number; client: TransportAddress }
+  | Refused
 
 /** The state machine as its shell sees it. */
 export interface TurnMachine {

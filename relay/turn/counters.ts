@@ -2,6 +2,7 @@ import { ERROR } from '../stun/error-codes.ts'
 import { METHOD } from '../stun/methods.ts'
 import type { AllocationEnd } from './contract.ts'
 import { DROP_REASONS, type DropReason } from './drops.ts'
+import { PEER_RULES, type PeerRule } from './peer-policy.ts'
 import { REFUSAL_REASONS, type RefusalReason } from './refusals.ts'
 
 const ALLOCATION_ENDS = [
@@ -22,6 +23,8 @@ export class TurnCounters {
     Object.keys(METHOD).map((name) => [name, zeros([SUCCESS, ...Object.values(ERROR)])]),
   )
   readonly refusals: Record<RefusalReason, number> = zeros(REFUSAL_REASONS)
+  /** Peers of 403s, by the rule that refused them. */
+  readonly peerRules: Record<PeerRule, number> = zeros(PEER_RULES)
   readonly drops: Record<DropReason, number> = zeros(DROP_REASONS)
   readonly closed: Record<AllocationEnd, number> = zeros(ALLOCATION_ENDS)
   opened = 0

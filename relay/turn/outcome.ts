@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { StunWriter } from '../stun/writer.ts'
+import type { PeerRefusal } from './peer-policy.ts'
 import { REFUSALS, type RefusalReason } from './refusals.ts'
 
 /** What a request handler decided; one caller turns it into bytes. */
@@ -16,6 +17,8 @@ export interface Refusal {
   readonly kind: 'refused'
   readonly code: number
   readonly reason: RefusalReason
+  /** The peer that a 403 is about. */
+  readonly peer?: TransportAddress
   /** UNKNOWN-ATTRIBUTES of a 420. */
   readonly unknown?: readonly number[]
   /** ALTERNATE-SERVER of a 300. */
@@ -32,6 +35,10 @@ export const SILENCE: Silence = { kind: 'silent' }
 
 export function refuse(reason: RefusalReason): Refusal {
   return { kind: 'refused', code: REFUSALS[reason].code, reason }
+}
+
+export function refusePeer(reason: PeerRefusal | 'peer-port', peer: TransportAddress): Refusal {
+  return { ...refuse(reason), peer }
 }
 
 export function refuseUnknown(unknown: readonly number[]): Refusal {

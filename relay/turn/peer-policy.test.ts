@@ -225,3 +225,28 @@ for (const [name, options, peer, admitted] of PORTS) {
     assert.equal(judge.admits(judge.judge(address(peer)), address(peer)), admitted, formatIp(address(peer)))
   })
 }
+
+const EXPLANATIONS: readonly [
+  options: Partial<PeerPolicyOptions>,
+  peer: string,
+  rule: string,
+  network: string | undefined,
+][] = [
+  [{}, '10.1.2.3:5000', 'private-use', '10.0.0.0/8'],
+  [{}, '169.254.169.254:80', 'link-local', '169.254.0.0/16'],
+  [{}, '[::1]:5000', 'loopback', '::1/128'],
+  [{}, '[fd00:ec2::254]:80', 'unique-local', 'fc00::/7'],
+  [{}, '[fec0::1]:5000', 'not-global-unicast', '8000::/1'],
+  [{}, '[64:ff9b::10.0.0.1]:5000', 'private-use', '10.0.0.0/8'],
+  [{ deny: ['8.8.4.0/24', '8.8.8.8'] }, '8.8.8.8:5000', 'deny', '8.8.8.8'],
+  [{ deny: ['8.8.8.8'] }, '[64:ff9b::8.8.8.8]:5000', 'deny', '8.8.8.8'],
+  [{ mode: 'private' }, '8.8.8.8:5000', 'not-allowed', undefined],
+  [{}, '10.9.9.9:5000', 'own', undefined],
+  [{}, '8.8.8.8:53', 'port', undefined],
+  [{}, '192.0.2.1:3478', 'port', undefined],
+]
+for (const [options, peer, rule, network] of EXPLANATIONS) {
+  test(`${peer} is refused by the rule ${rule}`, () => {
+    assert.deepEqual({ network: undefined, ...policy(options).explain(address(peer)) }, { rule, network })
+  })
+}

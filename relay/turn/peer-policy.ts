@@ -2,7 +2,7 @@ import type { TransportAddress } from '../stun/address.ts'
 import { embeddedIpv4 } from './embedded-ipv4.ts'
 import { type Network, parseNetwork } from './network.ts'
 import type { PortRange } from './relay-ports.ts'
-import { SPECIAL_NETWORKS } from './special-networks.ts'
+import { SPECIAL_NETWORKS, SPECIAL_RULES, type SpecialRule } from './special-networks.ts'
 
 /** Below this, ports belong to system services (DNS, NTP, SNMP …) that answer strangers. */
 const PRIVILEGED_PORTS_END = 1024
@@ -23,6 +23,40 @@ export type PeerVerdict =
 
 export type PeerRefusal = 'peer-denied' | 'peer-special' | 'peer-not-allowed'
 
+/** The rules that refuse peers besides those of special networks, each with what it refuses. */
+export const OTHER_PEER_RULES = {
+  deny: 'What peers.deny names.',
+  'not-allowed': 'With peers.mode private, what peers.allow does not name.',
+  own: 'Addresses of the relay itself.',
+  port: 'Ports below 1024 but 443; listeners and control of the relay; at its own addresses, ports of no live allocation.',
+} as const satisfies Record<string, string>
+
+export type PeerRule = keyof typeof OTHER_PEER_RULES | SpecialRule
+
+/** Every rule that may refuse a peer: a fixed set. */
+export const PEER_RULES = [
+  ...Object.keys(OTHER_PEER_RULES),
+  ...Object.keys(SPECIAL_RULES),
+] as readonly PeerRule[]
+
+/** Why a peer is refused, for whoever asks: the rule, and the entry or block where it has several. */
+export interface PeerExplanation {
+  readonly rule: PeerRule
+  readonly network?: string | undefined
+}
+
+/** What was found out about an address; one object per rule, made once. */
+interface Judgement {
+  readonly verdict: PeerVerdict
+  readonly explanation?: PeerExplanation
+}
+
+/** A block of addresses with what it means to be in it. */
+interface JudgedNetwork {
+  readonly network: Network
+  readonly judgement: Judgement
+}
+
 export interface PeerPolicyOptions {
   readonly mode: 'public' | 'private'
   readonly allow: readonly string[]
@@ -41,6 +75,22 @@ export interface PeerPolicyOptions {
 /** Whether a live allocation of this relay has this relayed address. */
 export type IsLiveRelay = (address: TransportAddress) => boolean
 
+const PUBLIC: Judgement = { verdict: 'public' }
+const ALLOWED: Judgement = { verdict: 'allowed' }
+const OWN_ALLOWED: Judgement = { verdict: 'own-allowed' }
+const HAIRPIN: Judgement = { verdict: 'hairpin' }
+const OWN: Judgement = { verdict: 'peer-special', explanation: { rule: 'own' } }
+const NOT_ALLOWED: Judgement = { verdict: 'peer-not-allowed', explanation: { rule: 'not-allowed' } }
+const BY_PORT: PeerExplanation = { rule: 'port' }
+
+const SPECIAL: readonly JudgedNetwork[] = SPECIAL_NETWORKS.map(({ rule, text, network }) => ({
+  network,
+  judgement: { verdict: 'peer-special', explanation: { rule, network: text } },
+}))
+
+/** Those that say more of an IPv6 address than the IPv4 address inside it: ::1 holds 0.0.0.1. */
+const TELLING = SPECIAL.filter(({ judgement }) => judgement.explanation?.rule !== 'not-global-unicast')
+
 /**
  * Which peers a relay talks to: the one place that decides for CreatePermission, ChannelBind, Send,
  * ChannelData and what peers send. `deny` wins over `allow`, `allow` over the built-in refusals.
@@ -49,26 +99,27 @@ export class PeerPolicy {
   readonly #options: PeerPolicyOptions
   readonly #isLiveRelay: IsLiveRelay
   readonly #allow: readonly Network[]
-  readonly #deny: readonly Network[]
+  readonly #deny: readonly JudgedNetwork[]
 
   /** Throws an Error that names the entry of `allow` or `deny` that is no address or CIDR block. */
   constructor(options: PeerPolicyOptions, isLiveRelay: IsLiveRelay) {
     this.#options = options
     this.#isLiveRelay = isLiveRelay
     this.#allow = options.allow.map(parseNetwork)
-    this.#deny = options.deny.map(parseNetwork)
+    this.#deny = options.deny.map((text) => ({
+      network: parseNetwork(text),
+      judgement: { verdict: 'peer-denied', explanation: { rule: 'deny', network: text } },
+    }))
   }
 
   /** Judges an IP address; its port does not count, as permissions are per address (RFC 8656 §9). */
   judge(address: TransportAddress): PeerVerdict {
-    const embedded = embeddedIpv4(address)
-    if (includes(this.#deny, address) || embedded.some((ip) => includes(this.#deny, ip))) return 'peer-denied'
-    const allowed = includes(this.#allow, address)
-    if (has(this.#options.own, address)) return this.#judgeOwn(address, allowed)
-    if (embedded.some((ip) => this.#isForbiddenInside(ip))) return 'peer-special'
-    if (allowed) return 'allowed'
-    if (this.#options.mode === 'private') return 'peer-not-allowed'
-    return includes(SPECIAL_NETWORKS, address) ? 'peer-special' : 'public'
+    return this.#find(address).verdict
+  }
+
+  /** Why a peer is refused; what is refused whatever the port is not refused for its port. */
+  explain(peer: TransportAddress): PeerExplanation {
+    return this.#find(peer).explanation ?? BY_PORT
   }
 
   /** Whether data may go to or come from this port of an address with this verdict. */
@@ -82,9 +133,30 @@ export class PeerPolicy {
     return this.#options.hairpin || !this.#isLiveRelay(peer)
   }
 
-  #judgeOwn(address: TransportAddress, allowed: boolean): PeerVerdict {
-    if (allowed) return 'own-allowed'
-    return this.#options.hairpin && has(this.#options.advertised, address) ? 'hairpin' : 'peer-special'
+  #find(address: TransportAddress): Judgement {
+    const embedded = embeddedIpv4(address)
+    const denied = firstOf(this.#deny, address) ?? firstOfAny(this.#deny, embedded)
+    if (denied) return denied
+    const allowed = includes(this.#allow, address)
+    if (has(this.#options.own, address)) return this.#findOwn(address, allowed)
+    for (const ip of embedded) {
+      const inside = this.#findInside(ip)
+      if (inside) return firstOf(TELLING, address) ?? inside
+    }
+    if (allowed) return ALLOWED
+    if (this.#options.mode === 'private') return NOT_ALLOWED
+    return firstOf(SPECIAL, address) ?? PUBLIC
+  }
+
+  #findOwn(address: TransportAddress, allowed: boolean): Judgement {
+    if (allowed) return OWN_ALLOWED
+    return this.#options.hairpin && has(this.#options.advertised, address) ? HAIRPIN : OWN
+  }
+
+  /** An address inside another one is never reached as an own one. */
+  #findInside(ip: TransportAddress): Judgement | undefined {
+    if (has(this.#options.own, ip)) return OWN
+    return includes(this.#allow, ip) ? undefined : firstOf(SPECIAL, ip)
   }
 
   #isSibling(port: number): boolean {
@@ -96,17 +168,27 @@ export class PeerPolicy {
       !ownPorts.has(port)
     )
   }
-
-  /** An address inside another one is never reached as an own one. */
-  #isForbiddenInside(ip: TransportAddress): boolean {
-    if (has(this.#options.own, ip)) return true
-    return includes(SPECIAL_NETWORKS, ip) && !includes(this.#allow, ip)
-  }
 }
 
 /** Whether a verdict refuses the address whatever the port. */
 export function isPeerRefusal(verdict: PeerVerdict): verdict is PeerRefusal {
   return verdict === 'peer-denied' || verdict === 'peer-special' || verdict === 'peer-not-allowed'
+}
+
+function firstOf(networks: readonly JudgedNetwork[], address: TransportAddress): Judgement | undefined {
+  for (const { network, judgement } of networks) if (network.contains(address)) return judgement
+  return undefined
+}
+
+function firstOfAny(
+  networks: readonly JudgedNetwork[],
+  addresses: readonly TransportAddress[],
+): Judgement | undefined {
+  for (const address of addresses) {
+    const found = firstOf(networks, address)
+    if (found) return found
+  }
+  return undefined
 }
 
 function includes(networks: readonly Network[], address: TransportAddress): boolean {

@@ -6,6 +6,7 @@ import { FEATURE } from '../stun/nonce-cookie.ts'
 import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
 import type { Allocation, AllocationOwner } from './allocation.ts'
+import type { Refused } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { DropReason } from './drops.ts'
 import type { Outcome, Refusal, Success } from './outcome.ts'
@@ -33,7 +34,7 @@ export class Responder {
     writer.startWords(reader.method, outcome.kind === 'success' ? CLASS.Success : CLASS.Error, reader)
     if (outcome.kind === 'success') outcome.attributes?.(writer)
     else this.#writeRefusal(writer, request, outcome)
-    this.#finish(reader.method, request, request.owner, reader.hasFingerprint)
+    this.#finish(reader.method, request, reader.hasFingerprint)
     this.#count(reader.method, request, outcome)
   }
 
@@ -54,19 +55,19 @@ export class Responder {
   succeedLater(method: number, allocation: Allocation, attributes: (writer: StunWriter) => void): void {
     this.#core.writer.startWords(method, CLASS.Success, allocation.transaction)
     attributes(this.#core.writer)
-    this.#finish(method, this.#target(allocation), allocation.owner, allocation.transaction.hasFingerprint)
+    this.#finish(method, this.#target(allocation), allocation.transaction.hasFingerprint)
     this.#core.counters.countResponse(methodName(method))
   }
 
   refuseLater(method: number, allocation: Allocation, refusal: Refusal): void {
     const target = this.#target(allocation)
     this.#core.writer.startWords(method, CLASS.Error, allocation.transaction).addErrorCode(refusal.code)
-    this.#finish(method, target, allocation.owner, allocation.transaction.hasFingerprint)
+    this.#finish(method, target, allocation.transaction.hasFingerprint)
     this.#count(method, target, refusal)
   }
 
   #target(allocation: Allocation): Target {
-    return { link: allocation.link.id, client: allocation.client }
+    return { link: allocation.link.id, client: allocation.client, owner: allocation.owner }
   }
 
   #writeRefusal(writer: StunWriter, request: Request, refusal: Refusal): void {
@@ -87,12 +88,7 @@ export class Responder {
     if (features !== 0) writer.addBytes(ATTRIBUTE.PasswordAlgorithms, OFFERED_PASSWORD_ALGORITHMS)
   }
 
-  #finish(
-    method: number,
-    { link, client }: Target,
-    owner: AllocationOwner | undefined,
-    fingerprint: boolean,
-  ): void {
+  #finish(method: number, { link, client, owner }: Target, fingerprint: boolean): void {
     const { writer, crypto, config, outputs, counters } = this.#core
     if (config.software !== undefined && (method === METHOD.Allocate || method === METHOD.Refresh)) {
       writer.addText(ATTRIBUTE.Software, config.software)
@@ -102,18 +98,33 @@ export class Responder {
     if (!outputs.push({ kind: 'transmit', link, to: client, bytes })) counters.drops['output-queue-full']++
   }
 
-  #count(method: number, { link, client }: Target, outcome: Success | Refusal): void {
+  #count(method: number, target: Target, outcome: Success | Refusal): void {
     const { counters, outputs } = this.#core
     const name = methodName(method)
     if (outcome.kind === 'success') {
       counters.countResponse(name)
       return
     }
-    const { code, reason } = outcome
-    counters.countResponse(name, code)
-    counters.refusals[reason]++
+    counters.countResponse(name, outcome.code)
+    counters.refusals[outcome.reason]++
     // The first request of every client is challenged: that is no refusal to log.
-    if (reason !== 'challenge') outputs.push({ kind: 'refused', method: name, code, reason, link, client })
+    if (outcome.reason !== 'challenge') outputs.push(this.#refused(name, target, outcome))
+  }
+
+  #refused(method: string, { link, client, owner }: Target, { code, reason, peer }: Refusal): Refused {
+    const { counters, links, policy } = this.#core
+    const explanation = peer && policy.explain(peer)
+    if (explanation) counters.peerRules[explanation.rule]++
+    return {
+      kind: 'refused',
+      method,
+      code,
+      reason,
+      transport: links.get(link)?.transport,
+      client,
+      user: owner?.username,
+      peer: peer && explanation && { ...explanation, address: peer },
+    }
   }
 }
 
@@ -126,4 +137,5 @@ function featuresFor(allocation: Allocation | undefined, configured: number): nu
 interface Target {
   readonly link: number
   readonly client: TransportAddress
+  readonly owner: AllocationOwner | undefined
 }

@@ -1,32 +1,34 @@
 import { type Network, parseNetwork } from './network.ts'
 
 /**
- * Addresses that no public peer has (IANA special-purpose registries, RFC 6890), each with why a relay must
- * not send there. IPv6 outside 2000::/3 is not global unicast (RFC 4291 §2.4), so it is refused whole.
+ * Addresses that no public peer has (IANA special-purpose registries, RFC 6890), by the name of the rule that
+ * refuses them. IPv6 outside 2000::/3 is not global unicast (RFC 4291 §2.4), so it is refused whole.
  */
-const SPECIAL: readonly (readonly [cidr: string, what: string])[] = [
-  ['0.0.0.0/8', 'this network; reaches this host'],
-  ['10.0.0.0/8', 'private'],
-  ['100.64.0.0/10', 'carrier-grade NAT; cloud metadata'],
-  ['127.0.0.0/8', 'loopback'],
-  ['169.254.0.0/16', 'link-local; cloud metadata'],
-  ['172.16.0.0/12', 'private'],
-  ['192.0.0.0/24', 'protocol assignments'],
-  ['192.0.2.0/24', 'documentation'],
-  ['192.88.99.0/24', '6to4 relay anycast'],
-  ['192.168.0.0/16', 'private'],
-  ['198.18.0.0/15', 'benchmarking'],
-  ['198.51.100.0/24', 'documentation'],
-  ['203.0.113.0/24', 'documentation'],
-  ['224.0.0.0/4', 'multicast'],
-  ['240.0.0.0/4', 'reserved and broadcast'],
-  ['::/3', 'unspecified, loopback, IPv4 in IPv6 and NAT64: not global unicast'],
-  ['2001::/23', 'Teredo, ORCHID and other protocol assignments'],
-  ['2001:db8::/32', 'documentation'],
-  ['2002::/16', '6to4'],
-  ['3fff::/20', 'documentation'],
-  ['4000::/2', 'not global unicast'],
-  ['8000::/1', 'unique local, link-local, site-local and multicast: not global unicast'],
-]
+export const SPECIAL_RULES = {
+  'this-network': ['0.0.0.0/8'],
+  'private-use': ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'],
+  'carrier-nat': ['100.64.0.0/10'],
+  loopback: ['127.0.0.0/8', '::1/128'],
+  'link-local': ['169.254.0.0/16', 'fe80::/10'],
+  'protocol-assignments': ['192.0.0.0/24', '2001::/23'],
+  documentation: ['192.0.2.0/24', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '3fff::/20'],
+  '6to4': ['192.88.99.0/24', '2002::/16'],
+  benchmarking: ['198.18.0.0/15'],
+  multicast: ['224.0.0.0/4', 'ff00::/8'],
+  reserved: ['240.0.0.0/4'],
+  'unique-local': ['fc00::/7'],
+  'not-global-unicast': ['::/3', '4000::/2', '8000::/1'],
+} as const satisfies Record<string, readonly string[]>
 
-export const SPECIAL_NETWORKS: readonly Network[] = SPECIAL.map(([cidr]) => parseNetwork(cidr))
+export type SpecialRule = keyof typeof SPECIAL_RULES
+
+/** One block of a rule; where blocks overlap, the more telling one comes first. */
+export interface SpecialNetwork {
+  readonly rule: SpecialRule
+  readonly text: string
+  readonly network: Network
+}
+
+export const SPECIAL_NETWORKS: readonly SpecialNetwork[] = (
+  Object.entries(SPECIAL_RULES) as [SpecialRule, readonly string[]][]
+).flatMap(([rule, texts]) => texts.map((text) => ({ rule, text, network: parseNetwork(text) })))

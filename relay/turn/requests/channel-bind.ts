@@ -4,7 +4,7 @@ import { readChannelNumber, readXorAddress } from '../../stun/attributes.ts'
 import { isChannelNumber } from '../../stun/channel-data.ts'
 import type { StunReader } from '../../stun/reader.ts'
 import type { Channel } from '../allocation.ts'
-import { type Outcome, type Refusal, refuse, SUCCESS } from '../outcome.ts'
+import { type Outcome, type Refusal, refuse, refusePeer, SUCCESS } from '../outcome.ts'
 import { isPeerRefusal, type PeerVerdict } from '../peer-policy.ts'
 import { refreshPermission } from '../permissions.ts'
 import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
@@ -58,8 +58,8 @@ function checkPeer(
   { peer }: Wish,
   verdict: PeerVerdict,
 ): Refusal | undefined {
-  if (isPeerRefusal(verdict)) return refuse(verdict)
-  if (!core.policy.admits(verdict, peer)) return refuse('peer-port')
+  if (isPeerRefusal(verdict)) return refusePeer(verdict, peer)
+  if (!core.policy.admits(verdict, peer)) return refusePeer('peer-port', peer)
   return allocation.relayOf(peer.family) ? undefined : refuse('family-mismatch')
 }
 

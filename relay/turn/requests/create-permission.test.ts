@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TurnHarness } from '../../../test/support/turn-harness.ts'
+import { formatAddress } from '../../stun/address-text.ts'
 import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import { METHOD } from '../../stun/methods.ts'
 
@@ -68,4 +69,26 @@ test('RFC 8656 §10.2: over the limit of permissions is answered 508 and install
   assert.equal(harness.server.permissionCount, 1)
   assert.equal(client.permit('8.8.8.8:1', '9.9.9.9:1', '9.9.9.9:2')?.code, 0)
   assert.equal(client.permit('9.9.9.9:1')?.code, 0)
+})
+
+test('a 403 names the peer, the rule and its network to the log, and counts the rule', () => {
+  const { harness, client } = allocated()
+  client.permit('8.8.8.8:1', '10.1.2.3:5000')
+  client.bind(0x4000, '8.8.8.8:53')
+  const refused = harness.events.flatMap((event) => (event.kind === 'refused' ? [event] : []))
+  assert.deepEqual(
+    refused.map(({ reason, user, peer }) => [
+      reason,
+      user,
+      peer && formatAddress(peer.address),
+      peer?.rule,
+      peer?.network,
+    ]),
+    [
+      ['peer-special', 'alice', '10.1.2.3:5000', 'private-use', '10.0.0.0/8'],
+      ['peer-port', 'alice', '8.8.8.8:53', 'port', undefined],
+    ],
+  )
+  const { peerRules } = harness.server.counters
+  assert.deepEqual([peerRules['private-use'], peerRules.port, peerRules.loopback], [1, 1, 0])
 })

@@ -2,7 +2,7 @@ import { TransportAddress } from '../../stun/address.ts'
 import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import { readXorAddress } from '../../stun/attributes.ts'
 import type { StunReader } from '../../stun/reader.ts'
-import { type Outcome, type Refusal, refuse, SUCCESS } from '../outcome.ts'
+import { type Outcome, type Refusal, refuse, refusePeer, SUCCESS } from '../outcome.ts'
 import { isPeerRefusal, type PeerVerdict } from '../peer-policy.ts'
 import { refreshPermission } from '../permissions.ts'
 import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
@@ -42,7 +42,8 @@ function judge(
   peers: readonly TransportAddress[],
   verdicts: readonly PeerVerdict[],
 ): Refusal | undefined {
-  for (const verdict of verdicts) if (isPeerRefusal(verdict)) return refuse(verdict)
+  for (const [i, verdict] of verdicts.entries())
+    if (isPeerRefusal(verdict)) return refusePeer(verdict, peers[i]!)
   const reachable = peers.every((peer) => allocation.relayOf(peer.family) !== undefined)
   return reachable ? undefined : refuse('family-mismatch')
 }
