@@ -139,7 +139,13 @@ const peerPolicy = z.strictObject({
 })
 
 const relayConfigFields = z.strictObject({
-  realm: z.string().min(1).max(127).describe('Realm of the credentials.'),
+  realm: z
+    .string()
+    .min(1)
+    .max(127)
+    .describe(
+      'Realm of the credentials. Up to 20 characters keep the first answer to a client within 2.6 times its request.',
+    ),
   software: z
     .string()
     .max(64)

@@ -7,11 +7,12 @@ import {
   readPasswordAlgorithm,
 } from '../stun/password-algorithm.ts'
 import type { StunReader } from '../stun/reader.ts'
-import type { AllocationOwner } from './allocation.ts'
+import type { Allocation, AllocationOwner } from './allocation.ts'
+import { chargeAnswer } from './answer-budget.ts'
 import type { TurnCore } from './core.ts'
 import type { Candidate } from './credentials.ts'
 import { isActive } from './mobility.ts'
-import { type Refusal, refuse } from './outcome.ts'
+import { type Refusal, refuse, SILENCE, type Silence } from './outcome.ts'
 import type { Request } from './request.ts'
 
 const USERHASH_BYTES = 32
@@ -25,9 +26,13 @@ interface Claim {
   readonly algorithm: PasswordAlgorithm | undefined
 }
 
-/** The long-term credential mechanism: the checks of RFC 8489 §9.2.4, in its order. */
-export function authenticate(core: TurnCore, request: Request): AllocationOwner | Refusal {
-  const { reader, client, now } = request
+/**
+ * The long-term credential mechanism: the checks of RFC 8489 §9.2.4, answered in its order. The nonce is looked at
+ * before the integrity, as it costs less: only who has one of ours can be reached, and gets any work he asks for;
+ * for others an integrity is worked out as often as they may be answered.
+ */
+export function authenticate(core: TurnCore, request: Request): AllocationOwner | Refusal | Silence {
+  const { reader } = request
   if (!reader.hasIntegrity && !reader.hasIntegritySha256) return refuse('challenge')
   const username = readUsername(core, request)
   const nonce = text(reader, ATTRIBUTE.Nonce, NONCE_BYTES_MAX)
@@ -36,16 +41,31 @@ export function authenticate(core: TurnCore, request: Request): AllocationOwner 
   }
   const algorithm = chosenAlgorithm(core, reader, nonce)
   if (algorithm === 'invalid') return refuse('password-algorithm')
+  const fresh = isFresh(core, request, nonce)
+  const exceeded = fresh ? undefined : chargeAnswer(core, request)
+  if (exceeded) {
+    core.counters.drops[exceeded]++
+    return SILENCE
+  }
   const claim = { username, algorithm }
   const owner = ownAllocation(core, request, claim) ?? lookUp(core, request, claim)
   if ('kind' in owner) return owner
-  // What was proven holds for one client address: that of a mobile client is a new one.
-  const allocation =
-    request.allocation && isActive(request.allocation, request.link, client) ? request.allocation : undefined
-  const proven = allocation?.nonceMint === core.nonces ? allocation.nonce : undefined
-  if (!core.nonces.verify(nonce, client, core.unixSeconds(now), proven)) return refuse('stale-nonce')
-  if (allocation && allocation.owner === owner) allocation.prove(nonce, core.nonces)
+  if (!fresh) return refuse('stale-nonce')
+  const allocation = active(request)
+  if (allocation?.owner === owner) allocation.prove(nonce, core.nonces)
   return owner
+}
+
+/** Whether the nonce is one of ours for this client, and not too old. */
+function isFresh(core: TurnCore, request: Request, nonce: string): boolean {
+  const allocation = active(request)
+  const proven = allocation?.nonceMint === core.nonces ? allocation.nonce : undefined
+  return core.nonces.verify(nonce, request.client, core.unixSeconds(request.now), proven)
+}
+
+/** The allocation of this 5-tuple: what was proven holds for one client address, and that of a mobile client is a new one. */
+function active({ allocation, link, client }: Request): Allocation | undefined {
+  return allocation && isActive(allocation, link, client) ? allocation : undefined
 }
 
 /**

@@ -63,6 +63,7 @@ export function dispatch(
     now,
     allocation: ticket ? ticket.allocation : core.table.find(link.id, from),
     ticketRefusal: ticket?.refusal,
+    charged: false,
     owner: undefined,
   }
   responder.respond(request, decide(context, handler, request))

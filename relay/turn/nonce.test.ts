@@ -26,8 +26,8 @@ const REFUSED: readonly [name: string, nonce: (nonce: string) => string, client:
   ['too old', (n) => n, '198.51.100.7:4000', 3601],
   ['from the future', (n) => n, '198.51.100.7:4000', -61],
   ['a changed character', (n) => `${n.startsWith('A') ? 'B' : 'A'}${n.slice(1)}`, '198.51.100.7:4000', 0],
-  ['cut short', (n) => n.slice(0, 16), '198.51.100.7:4000', 0],
-  ['not base64', () => '!'.repeat(20), '198.51.100.7:4000', 0],
+  ['cut short', (n) => n.slice(0, 12), '198.51.100.7:4000', 0],
+  ['not base64', () => '!'.repeat(16), '198.51.100.7:4000', 0],
   ['empty', () => '', '198.51.100.7:4000', 0],
   ['long', () => 'A'.repeat(763), '198.51.100.7:4000', 0],
 ]

@@ -4,9 +4,12 @@ import { nonceCookie, readNonceCookie } from '../stun/nonce-cookie.ts'
 import { readUint32, writeUint16, writeUint32 } from '../stun/wire.ts'
 
 const TIME_BYTES = 4
-/** With the time, 88 bits make 20 characters, so that a 401 stays small; behind a cookie, 80 bits make 32 with it. */
-const MAC_BYTES = { plain: 11, withCookie: 10 } as const
-const CHARACTERS = { plain: 20, withCookie: 19 } as const
+/**
+ * With the time, 64 bits make 16 characters, so that a 401 stays small: a guess has to be sent to the relay, and
+ * gains no more than a replay of what somebody signed. Behind a cookie, 80 bits make 32 characters with it.
+ */
+const MAC_BYTES = { plain: 8, withCookie: 10 } as const
+const CHARACTERS = { plain: 16, withCookie: 19 } as const
 /** How far the clocks of two relays of a fleet may differ. */
 const CLOCK_SKEW_SECONDS = 60
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

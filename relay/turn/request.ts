@@ -18,6 +18,8 @@ export interface Request {
   readonly allocation: Allocation | undefined
   /** Why the MOBILITY-TICKET of a Refresh is of no use (RFC 8016 §3.2.2). */
   readonly ticketRefusal: Refusal | undefined
+  /** Its answer has been taken from the budgets for those who have not proven who they are. */
+  charged: boolean
   /** Set once the request is authenticated. */
   owner: AllocationOwner | undefined
 }

@@ -6,11 +6,17 @@ import { FEATURE } from '../stun/nonce-cookie.ts'
 import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
 import type { Allocation, AllocationOwner } from './allocation.ts'
+import { chargeAnswer } from './answer-budget.ts'
 import type { Refused } from './contract.ts'
 import type { TurnCore } from './core.ts'
-import type { DropReason } from './drops.ts'
 import type { Outcome, Refusal, Success } from './outcome.ts'
 import type { Request } from './request.ts'
+
+/**
+ * The shortest Allocate there is, and the shortest request that is challenged over UDP: to a bare header, which no
+ * client sends without credentials, a challenge would be too large an answer for a source that may be forged.
+ */
+const CHALLENGED_BYTES_MIN = 28
 
 /** Turns what handlers decided into responses on the 5-tuple the request came from. */
 export class Responder {
@@ -24,7 +30,7 @@ export class Responder {
   respond(request: Request, outcome: Outcome): void {
     if (outcome.kind === 'silent') return
     const core = this.#core
-    const exceeded = request.owner ? undefined : this.#exceededBudget(request)
+    const exceeded = request.owner ? undefined : chargeAnswer(core, request)
     if (exceeded) {
       core.counters.drops[exceeded]++
       return
@@ -36,19 +42,6 @@ export class Responder {
     else this.#writeRefusal(writer, request, outcome)
     this.#finish(reader.method, request, reader.hasFingerprint)
     this.#count(reader.method, request, outcome)
-  }
-
-  /** The source first: one that floods leaves the relay's budget to others. A stream has proven its address. */
-  #exceededBudget({ client, from, now }: Request): DropReason | undefined {
-    const { unauthenticated, unauthenticatedBySource, config } = this.#core
-    const {
-      unauthenticatedResponsesPerSecond: total,
-      unauthenticatedResponsesPerSecondPerAddress: perAddress,
-    } = config.limits
-    const proven = from.remote !== undefined
-    if (!proven && !unauthenticatedBySource.take(client, perAddress, now))
-      return 'unauthenticated-source-budget'
-    return unauthenticated.take(1, total, now) ? undefined : 'unauthenticated-budget'
   }
 
   /** Answers the Allocate that made an allocation, some time after it came. */
@@ -80,7 +73,8 @@ export class Responder {
   }
 
   /** REALM, NONCE and, where SHA-256 is offered, PASSWORD-ALGORITHMS (RFC 8489 §9.2.4). */
-  #writeChallenge(writer: StunWriter, { client, now, allocation }: Request): void {
+  #writeChallenge(writer: StunWriter, { client, now, allocation, from, reader }: Request): void {
+    if (from.remote === undefined && reader.length < CHALLENGED_BYTES_MIN) return
     const { config, nonces } = this.#core
     const features = featuresFor(allocation, config.securityFeatures)
     writer.addText(ATTRIBUTE.Realm, config.realm)

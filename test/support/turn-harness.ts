@@ -11,8 +11,9 @@ import {
   readUint32Value,
   readXorAddress,
 } from '../../relay/stun/attributes.ts'
+import type { StunCrypto } from '../../relay/stun/crypto.ts'
 import { longTermKey } from '../../relay/stun/integrity.ts'
-import { CLASS, type MessageClass, methodName } from '../../relay/stun/methods.ts'
+import { CLASS, METHOD, type MessageClass, methodName } from '../../relay/stun/methods.ts'
 import { StunReader } from '../../relay/stun/reader.ts'
 import { StunWriter } from '../../relay/stun/writer.ts'
 import {
@@ -103,8 +104,11 @@ export class TurnHarness {
   /** What the system says to a bind: nothing, a failure, or undefined for success. */
   onBind: (bind: TransportAddress) => 'pending' | 'port-in-use' | 'unavailable' | undefined = () => undefined
 
-  /** `io` is what the sockets can do. */
-  constructor(input: Partial<RelayConfigInput> = {}, io: { dontFragment?: boolean } = {}) {
+  /** `io` is what the sockets can do, and who does the cryptography. */
+  constructor(
+    input: Partial<RelayConfigInput> = {},
+    io: { dontFragment?: boolean; crypto?: StunCrypto } = {},
+  ) {
     const config = turnServerConfig(relayConfigFor(input))
     this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })
     this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
@@ -191,9 +195,12 @@ export class Client {
     this.link = link
   }
 
-  /** Sends a request without credentials. */
+  /** Sends a request without credentials; unless attributes are named, one that is long enough to be challenged. */
   ask(method: number, options: RequestOptions = {}): Heard | undefined {
-    this.harness.fromClient(this.from, request(method, options), this.link)
+    const long = options.user || options.attributes || method === METHOD.Binding
+    const attributes = (writer: StunWriter) => void writer.addText(ATTRIBUTE.Software, 'test')
+    const bytes = request(method, long ? options : { ...options, attributes })
+    this.harness.fromClient(this.from, bytes, this.link)
     return this.harness.drain().at(-1)
   }
 
