@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** What several blocks of the relay's configuration file are made of. */
 
-const port = z.int().min(1).max(65535)
+export const port = z.int().min(1).max(65535)
 /** 0: the system chooses one; the relay's `ready` log line names it. */
 export const listenPort = z.int().min(0).max(65535)
 export const portRange = z.strictObject({

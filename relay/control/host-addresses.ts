@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os'
+import { isDeepStrictEqual } from 'node:util'
 import type { RelayAddress, RelayConfig } from '../api/config.ts'
 import type { ListenerOptions } from '../io/io.ts'
 
@@ -23,16 +24,28 @@ export function withBinds(addresses: readonly RelayAddress[], host: readonly str
   }))
 }
 
-/** The listeners of a configuration, each on the address it names or on all that the relay has. */
+/** The listeners of a configuration, each on the address it names or on all that the relay has, and those of NAT discovery. */
 export function wantedListeners(
-  listeners: RelayConfig['listeners'],
+  { listeners, natDiscovery }: Pick<RelayConfig, 'listeners' | 'natDiscovery'>,
   addresses: readonly AddressPair[],
 ): ListenerOptions[] {
   const binds = [...new Set(addresses.map(({ bind }) => bind))]
   // An unspecified address holds the port on every address of its family.
   const everywhere = binds.filter((bind) => bind === unspecified(bind) || !binds.includes(unspecified(bind)))
-  return listeners.flatMap(({ protocol, address, port }) =>
+  const wanted = listeners.flatMap(({ protocol, address, port }) =>
     (address ? [address] : everywhere).map((host) => ({ protocol, address: host, port })),
+  )
+  const further = discoveryListeners(natDiscovery).filter(
+    (one) => !wanted.some((other) => isDeepStrictEqual(one, other)),
+  )
+  return [...wanted, ...further]
+}
+
+/** UDP on both addresses and both ports (RFC 5780 §6). */
+function discoveryListeners(natDiscovery: RelayConfig['natDiscovery']): ListenerOptions[] {
+  if (!natDiscovery) return []
+  return natDiscovery.addresses.flatMap(({ bind, advertise }) =>
+    natDiscovery.ports.map((port) => ({ protocol: 'udp' as const, address: bind ?? advertise, port })),
   )
 }
 

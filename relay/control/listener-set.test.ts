@@ -75,10 +75,12 @@ test('an address binds to itself where the host has it, else to all of its famil
 test('listeners without an address are bound on every one of the relay, each port once', () => {
   const wanted = (...binds: string[]) =>
     wantedListeners(
-      [
-        { protocol: 'udp', port: 3478 },
-        { protocol: 'tcp', address: '127.0.0.1', port: 80 },
-      ],
+      {
+        listeners: [
+          { protocol: 'udp', port: 3478 },
+          { protocol: 'tcp', address: '127.0.0.1', port: 80 },
+        ],
+      },
       binds.map((bind) => ({ bind, advertise: '203.0.113.9' })),
     ).map(({ protocol, address, port }) => `${protocol} ${address} ${port}`)
   assert.deepEqual(wanted('203.0.113.1', '203.0.113.2', '2001:db8::1'), [
@@ -92,4 +94,21 @@ test('listeners without an address are bound on every one of the relay, each por
     'udp 2001:db8::1 3478',
     'tcp 127.0.0.1 80',
   ])
+})
+
+test('NAT discovery listens for UDP on both addresses and both ports, each once (RFC 5780 §6)', () => {
+  const wanted = wantedListeners(
+    {
+      listeners: [{ protocol: 'udp', port: 3478 }],
+      natDiscovery: {
+        addresses: [{ advertise: '203.0.113.1' }, { bind: '10.0.0.2', advertise: '203.0.113.2' }],
+        ports: [3478, 3479],
+      },
+    },
+    [{ bind: '203.0.113.1', advertise: '203.0.113.1' }],
+  )
+  assert.deepEqual(
+    wanted.map(({ protocol, address, port }) => `${protocol} ${address} ${port}`),
+    ['udp 203.0.113.1 3478', 'udp 203.0.113.1 3479', 'udp 10.0.0.2 3478', 'udp 10.0.0.2 3479'],
+  )
 })

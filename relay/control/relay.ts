@@ -104,9 +104,7 @@ export class Relay {
   async bindListeners(): Promise<void> {
     const before = this.#listenProblems.map(({ message }) => message)
     const boundBefore = this.#listeners.bound.map(({ id }) => id).join()
-    const failures = await this.#listeners.reconcile(
-      wantedListeners(this.#settings.config.listeners, this.#addresses),
-    )
+    const failures = await this.#listeners.reconcile(wantedListeners(this.#settings.config, this.#addresses))
     this.#listenProblems = failures.map((message) => ({ reason: 'ListenFailed', message }))
     for (const message of failures) {
       if (!before.includes(message)) this.#options.log.error({ reason: 'ListenFailed' }, message)

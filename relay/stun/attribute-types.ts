@@ -22,6 +22,8 @@ export const ATTRIBUTE = {
   Userhash: 0x001e,
   XorMappedAddress: 0x0020,
   ReservationToken: 0x0022,
+  Padding: 0x0026,
+  ResponsePort: 0x0027,
   ConnectionId: 0x002a,
   AdditionalAddressFamily: 0x8000,
   AddressErrorCode: 0x8001,
@@ -31,6 +33,8 @@ export const ATTRIBUTE = {
   Software: 0x8022,
   AlternateServer: 0x8023,
   Fingerprint: 0x8028,
+  ResponseOrigin: 0x802b,
+  OtherAddress: 0x802c,
   MobilityTicket: 0x8030,
 } as const
 

@@ -26,9 +26,15 @@ export class RelayChild {
   readonly folder = mkdtempSync(join(tmpdir(), 'turnfleet-relay-'))
   readonly lines: LogLine[] = []
   stderr = ''
+  readonly #prefix: readonly string[]
   #child: ChildProcess | undefined
   #exited: Promise<number | null> | undefined
   readonly #waiters = new Set<() => void>()
+
+  /** `prefix` is the command that starts Node where it is to run, such as `ip netns exec name`. */
+  constructor(prefix: readonly string[] = []) {
+    this.#prefix = prefix
+  }
 
   /** Writes a file beside the configuration, all at once. */
   write(file: string, text: string): void {
@@ -42,9 +48,9 @@ export class RelayChild {
 
   /** Starts the process; its configuration must have been written. */
   spawn(...args: string[]): void {
-    const child = spawn(process.execPath, [MAIN, '--config', join(this.folder, 'relay.yaml'), ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const config = join(this.folder, 'relay.yaml')
+    const [program, ...rest] = [...this.#prefix, process.execPath, MAIN, '--config', config, ...args]
+    const child = spawn(program!, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     this.#exited = new Promise((resolve) => child.once('close', (code) => resolve(code)))
     child.stderr.on('data', (data) => {

@@ -10,6 +10,7 @@ import { TurnCounters } from './counters.ts'
 import { Credentials } from './credentials.ts'
 import { knownAttributes } from './known-attributes.ts'
 import { TicketMint } from './mobility-ticket.ts'
+import { NatDiscovery } from './nat-discovery.ts'
 import { NonceMint } from './nonce.ts'
 import { OutputQueue } from './output-queue.ts'
 import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
@@ -63,6 +64,7 @@ export class TurnCore {
   credentials: Credentials
   nonces: NonceMint
   tickets: TicketMint
+  natDiscovery: NatDiscovery
   addresses: readonly RelayAddress[] = []
   readonly #portMap: CoreOptions['portMap']
   readonly #ownNonceKey: Uint8Array
@@ -86,6 +88,7 @@ export class TurnCore {
     this.policy = this.#makePolicy(config)
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
+    this.natDiscovery = new NatDiscovery(config.natDiscovery, this.links.values())
     this.addresses = this.#makeAddresses(config.relayAddresses)
   }
 
@@ -97,6 +100,7 @@ export class TurnCore {
     this.policy = policy
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
+    this.natDiscovery = new NatDiscovery(config.natDiscovery, this.links.values())
     this.addresses = this.#makeAddresses(config.relayAddresses)
     this.config = config
     for (const allocation of this.table.all()) this.#judgeAgain(allocation)

@@ -2,7 +2,9 @@ import type { TransportAddress } from '../stun/address.ts'
 import { METHOD } from '../stun/methods.ts'
 import { authenticate } from './authenticate.ts'
 import type { Link } from './contract.ts'
+import type { TurnCore } from './core.ts'
 import { redirection } from './drain.ts'
+import { DISCOVERY_ATTRIBUTES } from './known-attributes.ts'
 import { readTicket } from './mobility.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
 import type {
@@ -83,11 +85,17 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
     if ('kind' in owner) return owner
     request.owner = owner
   }
-  const unknown = reader.unknownRequired(core.knownAttributes)
+  const unknown = reader.unknownRequired(knownTo(core, request))
   if (unknown.length > 0) return refuseUnknown(unknown)
   if (handler.needs === 'nothing') return handler.handle(context, request)
   if (handler.needs === 'credentials') return handler.handle(context, request as AuthenticRequest)
   return checkAllocation(request as AuthenticRequest) ?? handler.handle(context, request as AllocationRequest)
+}
+
+/** The attributes of RFC 5780 are for Binding, and for UDP: a stream is never answered by another way (§3). */
+function knownTo(core: TurnCore, { reader, from }: Request): ReadonlySet<number> {
+  const discovers = reader.method === METHOD.Binding && from.transport === 'udp'
+  return discovers && core.natDiscovery.siteOf(from) ? DISCOVERY_ATTRIBUTES : core.knownAttributes
 }
 
 /** RFC 8656 §5: a request but Allocate needs an allocation, and the user who made it. */

@@ -30,3 +30,11 @@ const KNOWN: readonly number[] = [
 export function knownAttributes(dontFragment: boolean): ReadonlySet<number> {
   return new Set(dontFragment ? [...KNOWN, ATTRIBUTE.DontFragment] : KNOWN)
 }
+
+/** What a Binding request to a listener for NAT behaviour discovery may carry (RFC 5780 §7). */
+export const DISCOVERY_ATTRIBUTES: ReadonlySet<number> = new Set([
+  ...KNOWN,
+  ATTRIBUTE.ChangeRequest,
+  ATTRIBUTE.Padding,
+  ATTRIBUTE.ResponsePort,
+])

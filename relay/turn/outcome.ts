@@ -10,6 +10,14 @@ export interface Success {
   readonly kind: 'success'
   /** Adds the attributes of the success response. */
   readonly attributes?: (writer: StunWriter) => void
+  /** Absent: back to where the request came from, by the way it came. */
+  readonly to?: AnswerTarget
+}
+
+/** Where an answer goes, and the link it leaves by. */
+interface AnswerTarget {
+  readonly link: number
+  readonly client: TransportAddress
 }
 
 /** A refusal is the STUN error response. */

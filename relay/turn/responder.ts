@@ -40,7 +40,12 @@ export class Responder {
     writer.startWords(reader.method, outcome.kind === 'success' ? CLASS.Success : CLASS.Error, reader)
     if (outcome.kind === 'success') outcome.attributes?.(writer)
     else this.#writeRefusal(writer, request, outcome)
-    this.#finish(reader.method, request, reader.hasFingerprint)
+    const to = (outcome.kind === 'success' && outcome.to) || request
+    this.#finish(
+      reader.method,
+      { link: to.link, client: to.client, owner: request.owner },
+      reader.hasFingerprint,
+    )
     this.#count(reader.method, request, outcome)
   }
 

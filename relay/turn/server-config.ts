@@ -2,6 +2,7 @@ import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits, Share
 import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
+import type { NatDiscoveryOptions } from './nat-discovery.ts'
 import type { PeerPolicyOptions } from './peer-policy.ts'
 import type { PortRange } from './relay-ports.ts'
 
@@ -20,6 +21,8 @@ export interface TurnServerConfig {
   readonly nonceKeys: readonly SharedKey[]
   /** Whether clients may ask for MOBILITY-TICKETs (RFC 8016). */
   readonly mobility: boolean
+  /** Undefined: off. */
+  readonly natDiscovery: NatDiscoveryOptions | undefined
   readonly peers: PeerPolicyOptions
   readonly limits: RelayLimits
 }
@@ -46,6 +49,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     ...advertised,
     ...relayAddresses.map((pair) => pair.bind),
     ...config.listeners.flatMap((listener) => parseOptional('listeners[].address', listener.address)),
+    ...natDiscoveryAddresses(config).flatMap((pair) => [pair.advertise, pair.bind]),
     ...parseOptional('control.address', config.control.address),
     ...(host.own ?? []).flatMap((text) => parseOptional('own address', text)),
   ].filter((address) => !isUnspecified(address))
@@ -59,6 +63,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     securityFeatures: securityFeatures(config.credentials),
     nonceKeys: config.nonceKeys,
     mobility: config.mobility,
+    natDiscovery: natDiscoveryOptions(config),
     peers: {
       mode: config.peers.mode,
       allow: config.peers.allow,
@@ -67,7 +72,11 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
       siblingPorts: config.peers.siblingPorts,
       advertised,
       own,
-      ownPorts: new Set([...config.listeners.map((listener) => listener.port), config.control.port]),
+      ownPorts: new Set([
+        ...config.listeners.map((listener) => listener.port),
+        ...(config.natDiscovery?.ports ?? []),
+        config.control.port,
+      ]),
     },
     limits: config.limits,
   }
@@ -77,6 +86,35 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
 function securityFeatures({ offerSha256, keys }: RelayConfig['credentials']): number {
   if (!offerSha256) return 0
   return FEATURE.PasswordAlgorithms | (keys.length === 0 ? FEATURE.UsernameAnonymity : 0)
+}
+
+function natDiscoveryAddresses({ natDiscovery }: RelayConfig): RelayAddressPair[] {
+  return (natDiscovery?.addresses ?? []).map(({ bind, advertise }) => ({
+    bind: parse('natDiscovery.addresses[].bind', bind ?? advertise),
+    advertise: parse('natDiscovery.addresses[].advertise', advertise),
+  }))
+}
+
+/** Streams take part where listeners of their kind are on both addresses and both ports (RFC 5780 §6). */
+function natDiscoveryOptions(config: RelayConfig): NatDiscoveryOptions | undefined {
+  const { natDiscovery, listeners } = config
+  if (!natDiscovery) return undefined
+  const everywhere = (...protocols: string[]) =>
+    natDiscovery.addresses.every(({ bind, advertise }) =>
+      natDiscovery.ports.every((port) =>
+        listeners.some(
+          (one) =>
+            protocols.includes(one.protocol) && one.address === (bind ?? advertise) && one.port === port,
+        ),
+      ),
+    )
+  const { ports } = natDiscovery
+  return {
+    addresses: natDiscoveryAddresses(config),
+    ports,
+    tcp: everywhere('tcp', 'tls'),
+    tls: everywhere('tls'),
+  }
 }
 
 function parsePair(pair: ConfiguredAddress): RelayAddressPair {

@@ -97,12 +97,14 @@ export class TurnServer implements TurnMachine {
 
   addLink(link: Link): void {
     this.#core.links.set(link.id, link)
+    this.#core.natDiscovery.add(link)
   }
 
   removeLink(link: number, now: number): void {
     const closed = this.#core.links.get(link)
     if (!closed) return
     this.#core.links.delete(link)
+    this.#core.natDiscovery.remove(closed)
     for (const allocation of this.#core.table.onLink(closed)) {
       const next = allocation.mobility?.next
       if (next?.link.id === link) this.#core.table.dropNext(allocation)
