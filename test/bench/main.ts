@@ -6,23 +6,29 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { compareCycles } from './cycles/compare.ts'
 import type { GeneratorLine, GeneratorOptions } from './generator.ts'
 import { type BenchNetwork, benchNetwork } from './network.ts'
 import { type Measurement, summarize, table } from './report.ts'
 import { type Contender, CREDENTIAL, contenders, PORT, RunningServer } from './servers.ts'
 
-/** Relays ChannelData through our relay and through coturn, alternately, and compares the CPU time it takes. */
-const USAGE = `usage: npm run bench -- [--runs N] [--seconds S] [--flows N] [--window N] [--bytes N] [--datapath auto|portable|batched] [--json FILE]`
+/**
+ * Compares the CPU time that our relay and coturn take, alternately: for ChannelData that they relay (`flows`), or
+ * for allocations that they make and end (`cycles`).
+ */
+const USAGE = `usage: npm run bench -- [--only flows|cycles] [--runs N] [--seconds S] [--flows N] [--window N] [--bytes N] [--concurrent N] [--datapath auto|portable|batched] [--json FILE]`
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 const REST_MS = 1_000
 
 const { values } = parseArgs({
   options: {
+    only: { type: 'string', default: 'flows' },
     runs: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '4' },
     flows: { type: 'string', default: '16' },
     window: { type: 'string', default: '4' },
     bytes: { type: 'string', default: '160' },
+    concurrent: { type: 'string', default: '32' },
     datapath: { type: 'string', default: 'auto' },
     json: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
@@ -47,6 +53,25 @@ async function main(): Promise<void> {
       process.exit(1)
     })
   }
+  process.stdout.write(`${network.description}\n`)
+  try {
+    if (values.only === 'cycles') await cycles(network)
+    else await flows(network)
+  } finally {
+    network.remove()
+  }
+}
+
+async function cycles(network: BenchNetwork): Promise<void> {
+  const measurements = await compareCycles(contenders(values.datapath), network, {
+    runs: positive('runs'),
+    seconds: positive('seconds'),
+    concurrent: positive('concurrent'),
+  })
+  save({ description: network.description, measurements })
+}
+
+async function flows(network: BenchNetwork): Promise<void> {
   const load: GeneratorOptions = {
     server: { address: network.serverAddress, port: PORT },
     local: network.generatorAddress,
@@ -58,34 +83,34 @@ async function main(): Promise<void> {
     warmUpSeconds: 1,
     seconds: positive('seconds'),
   }
-  process.stdout.write(`${network.description}\n`)
   process.stdout.write(
     `${load.flows} flows, ${load.window} packets of ${load.payloadBytes} bytes under way in each\n\n`,
   )
   const measurements: Measurement[] = []
-  try {
-    for (let run = 1; run <= positive('runs'); run++) {
-      for (const contender of contenders(values.datapath)) {
-        const measurement = await measure(contender, network, load)
-        measurements.push(measurement)
-        const { name, packetsPerSecond, packetsPerCpuSecond } = measurement
-        const [rate, cost] = [packetsPerSecond, packetsPerCpuSecond].map(Math.round)
-        process.stdout.write(
-          `run ${run} ${name.padEnd(10)} ${rate} packets/s, ${cost} packets per CPU-second\n`,
-        )
-      }
+  for (let run = 1; run <= positive('runs'); run++) {
+    for (const contender of contenders(values.datapath)) {
+      const measurement = await measure(contender, network, load)
+      measurements.push(measurement)
+      const { name, packetsPerSecond, packetsPerCpuSecond } = measurement
+      const [rate, cost] = [packetsPerSecond, packetsPerCpuSecond].map(Math.round)
+      process.stdout.write(
+        `run ${run} ${name.padEnd(10)} ${rate} packets/s, ${cost} packets per CPU-second\n`,
+      )
     }
-  } finally {
-    network.remove()
   }
   const summary = summarize(measurements)
   process.stdout.write(`\n${table(summary)}\n`)
-  if (values.json) {
-    const { description } = network
-    const { flows, window, payloadBytes, seconds } = load
-    const report = { description, load: { flows, window, payloadBytes, seconds }, summary, measurements }
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
-  }
+  const { flows, window, payloadBytes, seconds } = load
+  save({
+    description: network.description,
+    load: { flows, window, payloadBytes, seconds },
+    summary,
+    measurements,
+  })
+}
+
+function save(report: object): void {
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
 }
 
 async function measure(
@@ -131,7 +156,7 @@ function missingPrograms(): string[] {
   )
 }
 
-function positive(name: 'runs' | 'seconds' | 'flows' | 'window' | 'bytes'): number {
+function positive(name: 'runs' | 'seconds' | 'flows' | 'window' | 'bytes' | 'concurrent'): number {
   const value = Number(values[name])
   if (Number.isInteger(value) && value > 0) return value
   throw new Error(`--${name} must be a whole number above 0\n${USAGE}`)

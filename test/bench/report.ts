@@ -54,12 +54,22 @@ export function table({ servers, ratio }: Summary): string {
     ['', 'min / median / max', 'min / median / max', 'median', ''],
     ...servers.map(({ name, packetsPerCpuSecond, packetsPerSecond, restingBytes, lostPackets }) => [
       name,
-      text(packetsPerCpuSecond),
-      text(packetsPerSecond),
+      spreadText(packetsPerCpuSecond),
+      spreadText(packetsPerSecond),
       `${(restingBytes.median / 1e6).toFixed(1)} MB`,
       String(lostPackets),
     ]),
   ]
+  const [first, second] = servers
+  return [
+    aligned(rows),
+    '',
+    `${first?.name} relays ${ratio.toFixed(2)} times the packets of ${second?.name} per CPU-second`,
+  ].join('\n')
+}
+
+/** Rows as lines, their cells in columns. */
+export function aligned(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const lines = rows.map((row) =>
     row
@@ -67,21 +77,18 @@ export function table({ servers, ratio }: Summary): string {
       .join('  ')
       .trimEnd(),
   )
-  const [first, second] = servers
-  return [
-    ...lines,
-    '',
-    `${first?.name} relays ${ratio.toFixed(2)} times the packets of ${second?.name} per CPU-second`,
-  ].join('\n')
+  return lines.join('\n')
 }
 
-function spread(values: readonly number[]): Spread {
+/** Minimum, median and maximum. */
+export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
   return { min: sorted[0]!, median, max: sorted.at(-1)! }
 }
 
-function text({ min, median, max }: Spread): string {
+/** A spread for a person. */
+export function spreadText({ min, median, max }: Spread): string {
   return [min, median, max].map((value) => Math.round(value).toLocaleString('en')).join(' / ')
 }

@@ -40,6 +40,9 @@ function turnfleet(datapath: string): Contender {
           allocationsPerUser: 4000,
           bytesPerSecondPerAllocation: 0,
           packetsPerSecondPerAllocation: 0,
+          // Everything comes from one address.
+          unauthenticatedResponsesPerSecond: 1_000_000,
+          unauthenticatedResponsesPerSecondPerAddress: 0,
         },
       }
       writeFileSync(join(folder, 'relay.yaml'), stringify(config))
