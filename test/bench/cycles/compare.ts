@@ -1,6 +1,6 @@
+import type { Contender } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
-import { aligned, spread, spreadText } from '../report.ts'
-import type { Contender } from '../servers.ts'
+import { markdownTable, spread, spreadText } from '../spread.ts'
 import { type CyclesMeasurement, measureCycles } from './measure.ts'
 
 export interface CyclesLoad {
@@ -35,9 +35,8 @@ export async function compareCycles(
 
 function table(measurements: readonly CyclesMeasurement[]): string {
   const names = [...new Set(measurements.map(({ name }) => name))]
-  return aligned([
-    ['server', 'cycles per CPU-second', 'cycles per second', 'memory after', 'failed'],
-    ['', 'min / median / max', 'min / median / max', 'median', ''],
+  return markdownTable([
+    ['server', 'cycles per CPU-second (min / median / max)', 'cycles per second', 'memory after', 'failed'],
     ...names.map((name) => {
       const own = measurements.filter((measurement) => measurement.name === name)
       return [

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
-import { type Contender, CREDENTIAL, PORT, RunningServer } from '../servers.ts'
+import { RunningServer } from '../running-server.ts'
 import type { CyclesLine, CyclesOptions } from './generator.ts'
 
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))

@@ -1,0 +1,100 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stringify } from 'yaml'
+import type { RelayConfigInput } from '../../relay/api/config.ts'
+import type { BenchNetwork } from './network.ts'
+import { builtFloor, builtPion } from './rivals/build.ts'
+
+export const CREDENTIAL = { username: 'user', password: 'password', realm: 'bench.example.org' }
+export const PORT = 3478
+const RELAY_PORTS = { min: 40_000, max: 65_535 }
+const RELAY_MAIN = fileURLToPath(new URL('../../relay/main.ts', import.meta.url))
+const ALLOCATIONS_MAX = 20_000
+
+/** A server under test. */
+export interface Contender {
+  readonly name: string
+  /** It speaks no TURN, but what the load generator calls `open`. */
+  readonly bare?: boolean
+  start(network: BenchNetwork, folder: string): { command: string[]; ready: RegExp }
+}
+
+/** By the name that the command line knows it by. */
+export const CONTENDERS: Readonly<Record<string, () => Contender>> = {
+  portable: () => turnfleet('portable'),
+  batched: () => turnfleet('batched'),
+  kernel: () => turnfleet('kernel'),
+  coturn: () => coturn,
+  pion: () => pion(builtPion()),
+  'floor-single': () => floor('single', builtFloor()),
+  'floor-batch': () => floor('batch', builtFloor()),
+  'floor-runs': () => floor('runs', builtFloor()),
+}
+
+function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contender {
+  return {
+    name: `turnfleet ${datapath}`,
+    start(network, folder) {
+      const config: RelayConfigInput = {
+        realm: CREDENTIAL.realm,
+        listeners: [{ protocol: 'udp', address: network.serverAddress, port: PORT }],
+        relay: { addresses: [{ advertise: network.serverAddress }], ports: RELAY_PORTS },
+        credentials: { users: [{ username: CREDENTIAL.username, password: CREDENTIAL.password }] },
+        peers: { allow: [network.generatorAddress] },
+        datapath,
+        limits: {
+          allocations: ALLOCATIONS_MAX,
+          allocationsPerUser: ALLOCATIONS_MAX,
+          // In force, as they cost something, and never reached.
+          bytesPerSecondPerAllocation: 1_000_000_000,
+          packetsPerSecondPerAllocation: 1_000_000,
+          // Everything comes from one address.
+          unauthenticatedResponsesPerSecond: 1_000_000,
+          unauthenticatedResponsesPerSecondPerAddress: 0,
+        },
+      }
+      writeFileSync(join(folder, 'relay.yaml'), stringify(config))
+      return {
+        command: [process.execPath, RELAY_MAIN, '--config', join(folder, 'relay.yaml')],
+        ready: /"msg":"ready"/,
+      }
+    },
+  }
+}
+
+const coturn: Contender = {
+  name: 'coturn',
+  start(network, folder) {
+    const { username, password, realm } = CREDENTIAL
+    const flags = ['-n', '--no-cli', '--no-tls', '--no-dtls', '--lt-cred-mech', '--relay-threads=1']
+    const loopback = network.serverAddress === '127.0.0.1' ? ['--allow-loopback-peers'] : []
+    const command = [
+      ...['turnserver', ...flags, ...loopback, '--log-file=stdout', '--simple-log'],
+      ...[`--listening-ip=${network.serverAddress}`, `--relay-ip=${network.serverAddress}`],
+      ...[`--listening-port=${PORT}`, `--min-port=${RELAY_PORTS.min}`, `--max-port=${RELAY_PORTS.max}`],
+      ...[`--realm=${realm}`, `--user=${username}:${password}`, `--pidfile=${join(folder, 'pid')}`],
+      `--userdb=${join(folder, 'turndb')}`,
+    ]
+    return { command, ready: /\(admin thread\)/ }
+  },
+}
+
+function pion(program: string): Contender {
+  return {
+    name: 'pion',
+    start({ serverAddress }) {
+      const { username, password, realm } = CREDENTIAL
+      const ports = [PORT, RELAY_PORTS.min, RELAY_PORTS.max].map(String)
+      return { command: [program, serverAddress, ...ports, realm, username, password], ready: /ready/ }
+    },
+  }
+}
+
+function floor(mode: 'single' | 'batch' | 'runs', program: string): Contender {
+  return {
+    name: `floor ${mode}`,
+    bare: true,
+    start: ({ serverAddress }) => ({ command: [program, serverAddress, String(PORT), mode], ready: /ready/ }),
+  }
+}

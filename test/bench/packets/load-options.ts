@@ -1,0 +1,40 @@
+/** What the load generator is to do; JSON in its first argument. */
+export interface LoadOptions {
+  readonly server: { readonly address: string; readonly port: number }
+  /** The generator's own address: of clients and peers. */
+  readonly local: string
+  readonly username: string
+  readonly password: string
+  /** Allocations, each with one peer. */
+  readonly flows: number
+  /** `open`: the flows of the bare forwarder, which speaks no TURN. */
+  readonly framing: 'channel' | 'indication' | 'open'
+  /** `up`: from clients to peers. */
+  readonly direction: 'up' | 'down' | 'both'
+  readonly payloadBytes: number
+  /** Packets of one flow that leave together. */
+  readonly burst: number
+  /** Offered, over all flows and both directions. */
+  readonly packetsPerSecond: number
+  readonly warmUpSeconds: number
+  readonly seconds: number
+}
+
+/** Microseconds from the generator to the server and back. */
+export interface Latency {
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number
+}
+
+/** What the generator says, one JSON line each: between `start` and `end` lies what is measured. */
+export type LoadLine =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'start' }
+  | {
+      readonly kind: 'end'
+      readonly seconds: number
+      readonly sent: number
+      readonly received: number
+      readonly latency: Latency
+    }

@@ -1,0 +1,121 @@
+import { Flow } from './flow.ts'
+import { LatencyHistogram } from './latency-histogram.ts'
+import type { LoadLine, LoadOptions } from './load-options.ts'
+import { SocketLoop } from './socket-loop.ts'
+
+/** Flows that are being set up at a time. */
+const OPENING_MAX = 32
+const RETRY_MS = 200
+const OPEN_TIMEOUT_MS = 60_000
+/** Bursts that leave before what came back is looked at. */
+const BURSTS_PER_TURN = 64
+/** After so long without an arrival nothing is under way any more. */
+const QUIET_MS = 100
+/** Of so many arrivals one is timed. */
+const LATENCY_SAMPLE = 8
+
+/** Sends at an offered rate, whatever comes back, and counts what does. */
+class Load {
+  sent = 0
+  received = 0
+  readonly latency = new LatencyHistogram()
+  readonly #options: LoadOptions
+  readonly #loop = new SocketLoop()
+  readonly #flows: Flow[] = []
+  #now = 0
+  #nextFlow = 0
+  #lastArrival = 0
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+  }
+
+  /** Sets all flows up, some at a time. */
+  open(): void {
+    const deadline = performance.now() + OPEN_TIMEOUT_MS
+    const opening = new Set<Flow>()
+    let retryAt = 0
+    do {
+      this.#openMore(opening)
+      this.#loop.turn(1)
+      const now = performance.now()
+      if (now > deadline) throw new Error(`${opening.size} flows got no answer`)
+      if (now > retryAt) {
+        for (const flow of opening) flow.retry(now)
+        retryAt = now + RETRY_MS
+      }
+      for (const flow of opening) if (flow.ready) opening.delete(flow)
+    } while (opening.size > 0 || this.#flows.length < this.#options.flows)
+  }
+
+  /** Offers the load for a time, and waits until nothing more comes. */
+  run(seconds: number): void {
+    this.sent = 0
+    this.received = 0
+    this.latency.clear()
+    const { packetsPerSecond, burst } = this.#options
+    const start = performance.now()
+    const end = start + seconds * 1000
+    for (this.#now = start; this.#now < end; this.#now = performance.now()) {
+      const due = ((this.#now - start) * packetsPerSecond) / 1000
+      for (let bursts = 0; this.sent + burst <= due && bursts < BURSTS_PER_TURN; bursts++) this.#burst()
+      this.#loop.turn()
+    }
+    this.#lastArrival = performance.now()
+    for (; this.#now - this.#lastArrival < QUIET_MS; this.#now = performance.now()) this.#loop.turn(1)
+  }
+
+  arrived(bytes: Uint8Array, payloadOffset: number): void {
+    this.received++
+    this.#lastArrival = this.#now
+    if (this.received % LATENCY_SAMPLE !== 0) return
+    const view = new DataView(bytes.buffer, bytes.byteOffset + payloadOffset, 8)
+    this.latency.add((performance.now() - view.getFloat64(0)) * 1000)
+  }
+
+  close(): void {
+    this.#loop.close()
+  }
+
+  #openMore(opening: Set<Flow>): void {
+    while (opening.size < OPENING_MAX && this.#flows.length < this.#options.flows) {
+      const flow = new Flow(this.#loop, this.#options, this)
+      this.#flows.push(flow)
+      opening.add(flow)
+      flow.open()
+    }
+  }
+
+  #burst(): void {
+    const { burst, direction } = this.#options
+    const turn = this.#nextFlow++
+    const both = direction === 'both'
+    const flow = this.#flows[(both ? turn >> 1 : turn) % this.#flows.length]!
+    const up = both ? (turn & 1) === 0 : direction === 'up'
+    for (let i = 0; i < burst; i++) {
+      if (up) flow.up(this.#now)
+      else flow.down(this.#now)
+    }
+    this.sent += burst
+  }
+}
+
+function say(line: LoadLine): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`)
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as LoadOptions
+const load = new Load(options)
+load.open()
+say({ kind: 'ready' })
+load.run(options.warmUpSeconds)
+say({ kind: 'start' })
+load.run(options.seconds)
+say({
+  kind: 'end',
+  seconds: options.seconds,
+  sent: load.sent,
+  received: load.received,
+  latency: load.latency.read(),
+})
+load.close()

@@ -1,0 +1,80 @@
+import { writeFileSync } from 'node:fs'
+import type { Contender } from '../contenders.ts'
+import { type BenchNetwork, benchNetwork } from '../network.ts'
+import { requirePrograms } from '../programs.ts'
+import { highestRate } from './highest-rate.ts'
+import { type Measurement, measure } from './measure.ts'
+import { type Load, type PacketsOptions, packetsOptions, USAGE } from './options.ts'
+import { line, type Row, summarize, table } from './report.ts'
+
+/** Compares servers by the CPU time that a relayed packet costs them, and by the rate they lose nothing at. */
+export async function packets(args: string[]): Promise<void> {
+  const options = packetsOptions(args)
+  if (!options) {
+    process.stdout.write(USAGE)
+    return
+  }
+  requirePrograms('turnserver', 'taskset', 'ip')
+  const network = benchNetwork()
+  try {
+    const load = options.load(network)
+    process.stdout.write(`${network.description}\n${inWords(load)}\n\n`)
+    const measurements = await alternate(options, network, load)
+    const rows = summarize(measurements)
+    process.stdout.write(`\n${table(rows)}\n`)
+    if (options.json) {
+      const report = { description: network.description, load, rows, measurements }
+      writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
+    }
+    judge(rows, options)
+  } finally {
+    network.remove()
+  }
+}
+
+/** One server after the other, again and again: what else the machine does meets them all. */
+async function alternate(
+  { contenders, rates, runs }: PacketsOptions,
+  network: BenchNetwork,
+  load: Load,
+): Promise<Measurement[]> {
+  const measurements: Measurement[] = []
+  for (let run = 1; run <= runs; run++) {
+    for (const rate of rates) {
+      for (const contender of contenders) {
+        const measurement = await measureAt(rate, contender, network, load)
+        measurements.push(measurement)
+        process.stdout.write(`run ${run}  ${line(measurement)}\n`)
+      }
+    }
+  }
+  return measurements
+}
+
+async function measureAt(
+  rate: number | 'max',
+  contender: Contender,
+  network: BenchNetwork,
+  load: Load,
+): Promise<Measurement> {
+  if (rate === 'max') return { ...(await highestRate(contender, network, load)), offeredPerSecond: rate }
+  return await measure(contender, network, { ...load, packetsPerSecond: rate })
+}
+
+function judge(rows: readonly Row[], { contenders, failBelow }: PacketsOptions): void {
+  const [first, second] = contenders
+  if (failBelow === undefined || !first || !second) return
+  for (const rate of new Set(rows.map(({ offered }) => offered))) {
+    const cost = ({ name }: Contender) =>
+      rows.find(({ server, offered }) => server === name && offered === rate)?.cpuMicroseconds.median ?? 0
+    const ratio = cost(second) / cost(first)
+    if (ratio >= failBelow) continue
+    throw new Error(
+      `${first.name} relays ${ratio.toFixed(2)} times the packets of ${second.name} per CPU-second at ${rate} a second; at least ${failBelow} is wanted`,
+    )
+  }
+}
+
+function inWords({ flows, payloadBytes, framing, direction, burst }: Load): string {
+  return `${flows} flows of ${payloadBytes}-byte packets as ${framing}, direction ${direction}, bursts of ${burst}`
+}
