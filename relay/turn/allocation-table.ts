@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { AddressMap } from '../stun/address-map.ts'
 import { CHANNEL_NUMBER_MIN } from '../stun/channel-data.ts'
+import { NumberMap } from '../stun/number-map.ts'
 import { type Allocation, Channel, type FiveTuple, Permission, RelaySocket } from './allocation.ts'
 import type { Link } from './contract.ts'
 import type { PeerVerdict } from './peer-policy.ts'
@@ -28,8 +29,8 @@ export class AllocationTable {
   readonly #permissionByIp: AddressMap
   readonly #channelByPeer: AddressMap
   /** Keyed by allocation and channel number. */
-  readonly #channelByNumber = new Map<number, Channel>()
-  readonly #relayById = new Map<number, RelaySocket>()
+  readonly #channelByNumber = new NumberMap<Channel>()
+  readonly #relayById = new NumberMap<RelaySocket>()
   /** Allocations with two 5-tuples. */
   #moving = 0
 

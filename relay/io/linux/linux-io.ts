@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
+import { NumberMap } from '../../stun/number-map.ts'
 import type { BindFailure } from '../../turn/contract.ts'
 import {
   type BoundListener,
@@ -52,7 +53,7 @@ export class LinuxIo implements RelayIo {
   readonly #loop: NodeLoop
   readonly #streams: Streams
   readonly #listeners = new Map<number, Endpoint>()
-  readonly #relays = new Map<number, Endpoint>()
+  readonly #relays = new NumberMap<Endpoint>()
   /** By file descriptor. */
   readonly #endpoints: (Endpoint | undefined)[] = []
   #answers: { relay: number; endpoint: Endpoint | undefined; failure: BindFailure | undefined }[] = []
@@ -185,7 +186,7 @@ export class LinuxIo implements RelayIo {
     return { id, protocol, address: formatIp(local), port: local.port }
   }
 
-  #open(endpoints: Map<number, Endpoint>, endpoint: Endpoint): void {
+  #open(endpoints: { set(id: number, endpoint: Endpoint): unknown }, endpoint: Endpoint): void {
     this.#poller.add(endpoint.socket.fd)
     this.#endpoints[endpoint.socket.fd] = endpoint
     endpoints.set(endpoint.id, endpoint)

@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
+import { NumberMap } from '../../stun/number-map.ts'
 import {
   type BoundListener,
   type IoHandler,
@@ -24,7 +25,7 @@ export class PortableIo implements RelayIo {
   readonly counters = newIoCounters()
   readonly #arena = new Arena()
   readonly #udpListeners = new Map<number, UdpSocket>()
-  readonly #relays = new Map<number, UdpSocket>()
+  readonly #relays = new NumberMap<UdpSocket>()
   readonly #streams: Streams
   #handler: IoHandler | undefined
   #lastId = 0
