@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { clusterLimits } from './limits.ts'
 import type { turnClusterStatus } from './status.ts'
 
 /** The custom resource TurnCluster: the source of its OpenAPI schema, its defaults and its types. */
@@ -102,28 +103,6 @@ const peers = z.object({
   deny: cidrs.describe('Addresses or CIDRs that are refused; wins over allow.'),
 })
 
-const limits = z.object({
-  allocationsPerRelay: z.int().min(1).max(65536).default(4000).describe('Capacity of one relay.'),
-  allocationsPerUser: z
-    .int()
-    .min(1)
-    .max(65536)
-    .default(60)
-    .describe('Allocations of one user on one relay. A browser makes up to six for a connection.'),
-  bytesPerSecondPerAllocation: z
-    .int()
-    .min(0)
-    .max(100_000_000_000)
-    .default(12_500_000)
-    .describe('Relayed bytes per second of one allocation, each direction. 0 turns the limit off.'),
-  packetsPerSecondPerAllocation: z
-    .int()
-    .min(0)
-    .max(1_000_000_000)
-    .default(20_000)
-    .describe('Relayed packets per second of one allocation, each direction. 0 turns the limit off.'),
-})
-
 const autoscaling = z.object({
   enabled: z
     .boolean()
@@ -214,7 +193,7 @@ export const turnClusterSpec = z.object({
   tls: tls.optional().describe('Certificate of the TLS listeners.'),
   credentials: credentials.prefault({}).describe('Keys that the credentials of clients are made with.'),
   peers: peers.prefault({}).describe('Addresses that clients may reach through a relay.'),
-  limits: limits.prefault({}).describe('Limits of every relay.'),
+  limits: clusterLimits.prefault({}).describe('Limits of every relay.'),
   autoscaling: autoscaling.prefault({}).describe('How the number of relays follows the live allocations.'),
   drain: z
     .object({

@@ -12,22 +12,30 @@ const PLACE = {
 const TLS = { secretName: 'turn-tls' }
 
 test('the configuration is one that a relay takes, with every limit of the spec in it', () => {
+  const limits = {
+    allocationsPerUser: 3,
+    allocationsPerAddress: 4,
+    permissionsPerAllocation: 5,
+    channelsPerAllocation: 6,
+    newPeersPerSecondPerAllocation: 7,
+    bytesPerSecondPerAllocation: 1,
+    packetsPerSecondPerAllocation: 2,
+    streamsPerAddress: 8,
+    halfOpenStreamsPerAddress: 9,
+  }
+  assert.deepEqual(
+    Object.keys(turnCluster().spec.limits).toSorted(),
+    ['allocationsPerRelay', ...Object.keys(limits)].toSorted(),
+  )
   const spec = {
-    limits: {
-      allocationsPerRelay: 50,
-      allocationsPerUser: 3,
-      bytesPerSecondPerAllocation: 1,
-      packetsPerSecondPerAllocation: 2,
-    },
+    limits: { allocationsPerRelay: 50, ...limits },
     peers: { mode: 'Private' as const, allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'] },
     drain: { maxDuration: '10m' },
     datapath: 'Portable' as const,
   }
   const config = relayConfig.parse(relayConfigFor(turnCluster(spec), PLACE))
   assert.equal(config.limits.allocations, 50)
-  assert.equal(config.limits.allocationsPerUser, 3)
-  assert.equal(config.limits.bytesPerSecondPerAllocation, 1)
-  assert.equal(config.limits.packetsPerSecondPerAllocation, 2)
+  assert.deepEqual({ ...config.limits, ...limits }, config.limits)
   assert.deepEqual(config.peers.allow, ['10.0.0.0/8'])
   assert.equal(config.peers.mode, 'private')
   assert.equal(config.drain.maxDurationSeconds, 600)

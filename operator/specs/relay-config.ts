@@ -43,13 +43,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       deny: spec.peers.deny,
       ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },
-    limits: {
-      allocations: spec.limits.allocationsPerRelay,
-      allocationsPerUser: spec.limits.allocationsPerUser,
-      bytesPerSecondPerAllocation: spec.limits.bytesPerSecondPerAllocation,
-      packetsPerSecondPerAllocation: spec.limits.packetsPerSecondPerAllocation,
-      streams: Math.max(LEAST_STREAMS, 2 * spec.limits.allocationsPerRelay),
-    },
+    limits: relayLimits(spec.limits),
     drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
     datapath: DATAPATHS[spec.datapath],
     ...(place.control && { control: place.control }),
@@ -57,6 +51,12 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
     ...(place.identity && { identity: place.identity }),
     ...(place.workers !== undefined && { workers: place.workers }),
   }
+}
+
+/** All but the capacity have the relay's own names. */
+function relayLimits({ allocationsPerRelay, ...limits }: TurnCluster['spec']['limits']) {
+  const streams = Math.max(LEAST_STREAMS, 2 * allocationsPerRelay)
+  return { ...limits, allocations: allocationsPerRelay, streams }
 }
 
 const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ip, listenPort, network, portRange, relayAddress } from './config-fields.ts'
+import { relayLimits } from './limits.ts'
 import { listener } from './listener-config.ts'
 import { natDiscovery } from './nat-discovery-config.ts'
 
@@ -20,89 +21,6 @@ const sharedKey = z.strictObject({
 export const keyRingFile = z.strictObject({
   keys: z.array(sharedKey).min(1).max(16),
   nonceKeys: z.array(sharedKey).min(1).max(16),
-})
-
-const limits = z.strictObject({
-  allocations: z
-    .int()
-    .min(1)
-    .max(65536)
-    .default(4000)
-    .describe('Allocations that this relay carries at most.'),
-  allocationsPerUser: z
-    .int()
-    .min(1)
-    .max(65536)
-    .default(60)
-    .describe(
-      'Allocations of one user. A browser makes one for each URL and network interface, up to six a connection.',
-    ),
-  permissionsPerAllocation: z.int().min(1).max(1024).default(200).describe('Permissions of one allocation.'),
-  channelsPerAllocation: z.int().min(1).max(1024).default(200).describe('Channels of one allocation.'),
-  allocationLifetimeSeconds: z
-    .int()
-    .min(5)
-    .max(3600)
-    .default(600)
-    .describe('Lifetime of an allocation whose client asks for none.'),
-  allocationLifetimeMaxSeconds: z
-    .int()
-    .min(5)
-    .max(86400)
-    .default(3600)
-    .describe('Longest lifetime that a client can ask for.'),
-  permissionLifetimeSeconds: z
-    .int()
-    .min(2)
-    .max(300)
-    .default(300)
-    .describe('Lifetime of a permission. RFC 8656 §9 fixes five minutes; shorter only for tests.'),
-  channelLifetimeSeconds: z
-    .int()
-    .min(2)
-    .max(600)
-    .default(600)
-    .describe('Lifetime of a channel. RFC 8656 §12 fixes ten minutes; shorter only for tests.'),
-  nonceLifetimeSeconds: z
-    .int()
-    .min(10)
-    .max(86400)
-    .default(3600)
-    .describe('Time after which a nonce is stale.'),
-  bytesPerSecondPerAllocation: z
-    .int()
-    .min(0)
-    .default(12_500_000)
-    .describe('Relayed bytes per second of one allocation, each direction; 0 turns the limit off.'),
-  packetsPerSecondPerAllocation: z
-    .int()
-    .min(0)
-    .default(20_000)
-    .describe('Relayed packets per second of one allocation, each direction; 0 turns the limit off.'),
-  unauthenticatedResponsesPerSecond: z
-    .int()
-    .min(10)
-    .default(5000)
-    .describe('Answers of the whole relay to requests without valid credentials, per second.'),
-  unauthenticatedResponsesPerSecondPerAddress: z
-    .int()
-    .min(0)
-    .default(500)
-    .describe(
-      'The same to one IPv4 address or IPv6 /64 over UDP, where senders can be forged; many clients may share one behind a NAT. 0 turns the limit off.',
-    ),
-  streams: z.int().min(1).default(10_000).describe('TCP and TLS connections of the whole relay.'),
-  streamsPerAddress: z.int().min(1).default(500).describe('TCP and TLS connections from one address.'),
-  streamFirstMessageSeconds: z
-    .int()
-    .min(1)
-    .default(10)
-    .describe('A connection that has sent no whole message by then is closed.'),
-  streamQueueBytes: z
-    .int()
-    .min(65_536)
-    .default(1_048_576)
-    .describe('Bytes that wait for a slow connection before packets to it are dropped.'),
 })
 
 const peerPolicy = z.strictObject({
@@ -221,7 +139,7 @@ const relayConfigFields = z.strictObject({
       'Lets clients that ask for it keep their allocation when their address changes (RFC 8016). No browser does.',
     ),
   peers: peerPolicy.prefault({}).describe('Addresses that clients may reach.'),
-  limits: limits.prefault({}).describe('Limits of this relay.'),
+  limits: relayLimits.prefault({}).describe('Limits of this relay.'),
   control: z
     .strictObject({
       address: ip.describe('Literal address; keep it private.'),
@@ -325,4 +243,4 @@ export type RelayConfigInput = z.input<typeof relayConfig>
 export type KeyRingFile = z.infer<typeof keyRingFile>
 export type SharedKey = z.infer<typeof sharedKey>
 export type RelayAddress = z.infer<typeof relayAddress>
-export type RelayLimits = z.infer<typeof limits>
+export type RelayLimits = z.infer<typeof relayLimits>

@@ -62,7 +62,8 @@ export const RELAY_METRICS = {
   turnfleet_relay_streams: { kind: 'gauge', help: 'Open TCP and TLS connections' },
   turnfleet_relay_streams_refused_total: {
     kind: 'counter',
-    help: 'Connections refused or closed by a limit, or before a first whole message',
+    help: 'Connections refused or closed by a limit: of the relay (total), of their address, half-open ones of their address, or no whole message in time (first-message)',
+    labels: ['reason'],
   },
   turnfleet_relay_stream_framing_errors_total: {
     kind: 'counter',

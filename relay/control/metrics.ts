@@ -91,7 +91,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_refused_peers_total: ({ counters }) => byKey(counters.peerRules, 'rule'),
   turnfleet_relay_drops_total: ({ counters }) => byKey(counters.drops, 'reason'),
   turnfleet_relay_streams: ({ io }) => [[io.streamsOpen]],
-  turnfleet_relay_streams_refused_total: ({ io }) => [[io.streamsRefused]],
+  turnfleet_relay_streams_refused_total: ({ io }) => byKey(io.streamsRefused, 'reason'),
   turnfleet_relay_stream_framing_errors_total: ({ io }) => [[io.framingErrors]],
   turnfleet_relay_tls_handshake_failures_total: ({ io }) => [[io.tlsHandshakeFailures]],
   turnfleet_relay_client_queue_drops_total: ({ io }) => [[io.clientQueueDrops]],

@@ -221,6 +221,7 @@ export class Relay {
     this.#io.setStreamLimits({
       total: limits.streams,
       perAddress: limits.streamsPerAddress,
+      halfOpenPerAddress: limits.halfOpenStreamsPerAddress,
       firstMessageSeconds: limits.streamFirstMessageSeconds,
       idleSeconds: STREAM_IDLE_SECONDS,
       queueBytes: limits.streamQueueBytes,

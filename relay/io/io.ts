@@ -32,6 +32,8 @@ export interface TlsMaterial {
 export interface StreamLimits {
   readonly total: number
   readonly perAddress: number
+  /** Of these, streams that have never been in use (`setLinkInUse`); 0 is no limit. */
+  readonly halfOpenPerAddress: number
   /** From the accept to the first whole message, the TLS handshake included. */
   readonly firstMessageSeconds: number
   /** A stream that is not in use (`setLinkInUse`) and sends no whole message for so long is closed. */
@@ -44,6 +46,7 @@ export interface StreamLimits {
 export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   total: 10_000,
   perAddress: 500,
+  halfOpenPerAddress: 200,
   firstMessageSeconds: 10,
   idleSeconds: 60,
   queueBytes: 1_048_576,
@@ -70,6 +73,9 @@ export interface IoHandler {
   batchEnd(): void
 }
 
+/** Which limit of `StreamLimits` ended a stream before it was of use: all, of its address, half-open ones, in time. */
+export type StreamRefusal = 'total' | 'address' | 'half-open' | 'first-message'
+
 /** Counters of what the I/O layer dropped or refused; read by metrics, never reset. */
 export interface IoCounters {
   /** Stream frames dropped because a client read too slowly (its queue was full). */
@@ -78,8 +84,8 @@ export interface IoCounters {
   sendErrors: number
   /** Streams closed because their bytes were neither STUN, ChannelData nor TLS. */
   framingErrors: number
-  /** Streams refused or closed by a limit (half-open, idle before the first frame, per address, total). */
-  streamsRefused: number
+  /** Streams refused or closed by a limit. */
+  readonly streamsRefused: Record<StreamRefusal, number>
   tlsHandshakeFailures: number
   streamsOpen: number
 }
@@ -89,7 +95,7 @@ export function newIoCounters(): IoCounters {
     clientQueueDrops: 0,
     sendErrors: 0,
     framingErrors: 0,
-    streamsRefused: 0,
+    streamsRefused: { total: 0, address: 0, 'half-open': 0, 'first-message': 0 },
     tlsHandshakeFailures: 0,
     streamsOpen: 0,
   }

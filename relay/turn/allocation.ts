@@ -4,9 +4,13 @@ import type { TransactionWords } from '../stun/writer.ts'
 import type { AllocationEvent, Link } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
 import type { PeerVerdict } from './peer-policy.ts'
+import { type Source, sourceOf } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
 import { TokenBucket } from './token-bucket.ts'
+
+/** A call begins with a burst of permissions: one for each candidate of the other side. */
+export const NEW_PEERS_SAVED_SECONDS = 10
 
 /** A relayed transport address of an allocation and the socket behind it (RFC 8656 §6). */
 export class RelaySocket {
@@ -113,6 +117,8 @@ export class Allocation extends Timer {
   link: Link
   client: TransportAddress
   readonly owner: AllocationOwner
+  /** Where it was asked for: what the quota per address counts it by. */
+  readonly source: Source
   readonly transaction: AllocateTransaction
   readonly lifetimeSeconds: number
   /** The client asked for DONT-FRAGMENT (RFC 8656 §7.2). */
@@ -141,6 +147,7 @@ export class Allocation extends Timer {
   peerBytes = 0
   readonly byteBucket: TokenBucket
   readonly packetBucket: TokenBucket
+  readonly newPeerBucket: TokenBucket
 
   constructor(id: number, origin: AllocationOrigin, limits: RateLimits) {
     super()
@@ -148,12 +155,14 @@ export class Allocation extends Timer {
     this.link = origin.link
     this.client = origin.client
     this.owner = origin.owner
+    this.source = sourceOf(origin.client)
     this.transaction = origin.transaction
     this.lifetimeSeconds = origin.lifetimeSeconds
     this.dontFragment = origin.dontFragment
     this.mobility = origin.mobile ? { serial: 0, next: undefined } : undefined
     this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
     this.packetBucket = new TokenBucket(limits.packetsPerSecondPerAllocation)
+    this.newPeerBucket = new TokenBucket(limits.newPeersPerSecondPerAllocation, NEW_PEERS_SAVED_SECONDS)
   }
 
   relayOf(family: AddressFamily): RelaySocket | undefined {
@@ -199,4 +208,5 @@ export interface AllocationOrigin {
 export interface RateLimits {
   readonly bytesPerSecondPerAllocation: number
   readonly packetsPerSecondPerAllocation: number
+  readonly newPeersPerSecondPerAllocation: number
 }

@@ -5,6 +5,7 @@ import { Allocation, type AllocationOrigin, type RelaySocket } from './allocatio
 import type { AllocationEnd, BindFailure } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import { type Refusal, refuse } from './outcome.ts'
+import { sourceOf } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { writeAllocateSuccess } from './requests/allocate-success.ts'
 import { RESERVATION_MS, Reservation } from './reservations.ts'
@@ -46,11 +47,12 @@ export class Lifecycle {
     const { user } = plan.owner
     const { quota, config, table } = this.#core
     if (plan.port instanceof Reservation) this.#endReservation(plan.port)
-    const exceeded = quota.acquire(user, config.limits)
+    const source = sourceOf(plan.client)
+    const exceeded = quota.acquire(user, source, config.limits)
     if (exceeded) return refuse(exceeded)
     const allocation = new Allocation(++this.#lastAllocation, plan, config.limits)
     if (!table.add(allocation)) {
-      quota.release(user)
+      quota.release(user, source)
       return refuse('relay-full')
     }
     const refusal = this.#takePorts(allocation, plan, now)
@@ -212,12 +214,13 @@ export class Lifecycle {
     const { quota, config, reservations, timers } = this.#core
     const relay = allocation.relays[0]!
     const port = relay.relayed.port + 1
-    const exceeded = quota.acquire(allocation.owner.user, config.limits)
+    const holder = { user: allocation.owner.user, source: allocation.source }
+    const exceeded = quota.acquire(holder.user, holder.source, config.limits)
     if (exceeded) {
       relay.address.release(port)
       return refuse(exceeded)
     }
-    const reservation = reservations.add(allocation.owner.user, relay.address, port)
+    const reservation = reservations.add(holder, relay.address, port)
     timers.schedule(reservation, now + RESERVATION_MS, now)
     allocation.reservationToken = reservation.token
     return undefined
@@ -227,7 +230,7 @@ export class Lifecycle {
   #endReservation(reservation: Reservation): void {
     this.#core.timers.cancel(reservation)
     this.#core.reservations.remove(reservation)
-    this.#core.quota.release(reservation.user)
+    this.#core.quota.release(reservation.user, reservation.source)
     reservation.address.release(reservation.port)
   }
 
@@ -254,7 +257,7 @@ export class Lifecycle {
     if (next) this.#core.outputs.push({ kind: 'link-in-use', link: next.link.id, inUse: false })
     for (const relay of allocation.relays) this.#closeRelay(relay)
     this.#core.table.remove(allocation)
-    this.#core.quota.release(allocation.owner.user)
+    this.#core.quota.release(allocation.owner.user, allocation.source)
   }
 
   #closeRelay(relay: RelaySocket): void {

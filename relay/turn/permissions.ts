@@ -1,7 +1,23 @@
 import type { TransportAddress } from '../stun/address.ts'
-import type { Permission } from './allocation.ts'
+import { NEW_PEERS_SAVED_SECONDS, type Permission } from './allocation.ts'
+import { type Refusal, refuse } from './outcome.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import type { AllocationRequest, HandlerContext } from './request.ts'
+
+/** Why an allocation cannot have permissions for `count` more peers now. */
+export function refuseNewPeers(
+  { core }: HandlerContext,
+  { allocation, now }: AllocationRequest,
+  count: number,
+): Refusal | undefined {
+  if (count === 0) return undefined
+  const { permissionsPerAllocation, newPeersPerSecondPerAllocation } = core.config.limits
+  const full = allocation.permissions.length + count > permissionsPerAllocation
+  if (full || !core.table.hasRoomForPermissions(count)) return refuse('permission-limit')
+  const { newPeerBucket } = allocation
+  const inTime = newPeerBucket.take(count, newPeersPerSecondPerAllocation, now, NEW_PEERS_SAVED_SECONDS)
+  return inTime ? undefined : refuse('new-peer-rate')
+}
 
 /** Installs or refreshes the permission for a peer's IP (RFC 8656 §9); undefined when the table is full. */
 export function refreshPermission(

@@ -114,6 +114,12 @@ export const REFUSALS = {
       'The address may be a peer and its port may not: below 1024 but 443, or a listener of the relay, or of no live allocation at its own address.',
     remedy: 'Name the peer in peers.allow where that port is meant to be reached.',
   },
+  'new-peer-rate': {
+    code: ERROR.Forbidden,
+    means:
+      'The allocation asked for more new peers than limits.newPeersPerSecondPerAllocation allows; a search for hosts looks so. It is 403 because some browsers give up their relay at any other code.',
+    remedy: 'Look at what that user does; raise the limit where it is a conference of very many.',
+  },
   'channel-number': {
     code: ERROR.BadRequest,
     means: 'The channel number is not in 0x4000–0x4FFF.',
@@ -138,6 +144,11 @@ export const REFUSALS = {
     code: ERROR.AllocationQuotaReached,
     means: 'The user holds limits.allocationsPerUser allocations.',
     remedy: 'Give each person a user of their own, or raise the limit.',
+  },
+  'address-quota': {
+    code: ERROR.AllocationQuotaReached,
+    means: "The client's IPv4 address or IPv6 /64 holds limits.allocationsPerAddress allocations.",
+    remedy: 'Where it is an office or a mobile network: raise the limit, or add relays.',
   },
   'relay-full': {
     code: ERROR.InsufficientCapacity,

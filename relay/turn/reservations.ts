@@ -1,4 +1,5 @@
 import type { StunCrypto } from '../stun/crypto.ts'
+import type { Source } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
 
@@ -7,17 +8,25 @@ export const RESERVATION_MS = 30_000
 /** Bytes of RESERVATION-TOKEN (RFC 8656 §18.10). */
 export const TOKEN_BYTES = 8
 
+/** Whose quotas a reservation counts in. */
+export interface ReservationHolder {
+  readonly user: string
+  readonly source: Source
+}
+
 /** A port that EVEN-PORT with R=1 holds for a later Allocate of the same user (RFC 8656 §7.2). */
 export class Reservation extends Timer {
   readonly token: Uint8Array
   readonly user: string
+  readonly source: Source
   readonly address: RelayAddress
   readonly port: number
 
-  constructor(token: Uint8Array, user: string, address: RelayAddress, port: number) {
+  constructor(token: Uint8Array, holder: ReservationHolder, address: RelayAddress, port: number) {
     super()
     this.token = token
-    this.user = user
+    this.user = holder.user
+    this.source = holder.source
     this.address = address
     this.port = port
   }
@@ -36,8 +45,8 @@ export class Reservations {
     return this.#byToken.size
   }
 
-  add(user: string, address: RelayAddress, port: number): Reservation {
-    const reservation = new Reservation(this.#crypto.randomBytes(TOKEN_BYTES), user, address, port)
+  add(holder: ReservationHolder, address: RelayAddress, port: number): Reservation {
+    const reservation = new Reservation(this.#crypto.randomBytes(TOKEN_BYTES), holder, address, port)
     this.#byToken.set(reservation.token.join(), reservation)
     return reservation
   }

@@ -1,17 +1,17 @@
-/** A rate limit: `perSecond` tokens a second, at most one second's worth saved up; 0 is no limit. */
+/** A rate limit: `perSecond` tokens a second, at most `savedSeconds`' worth saved up; 0 is no limit. */
 export class TokenBucket {
   #tokens: number
   #filledAt = 0
 
-  constructor(perSecond: number) {
-    this.#tokens = perSecond
+  constructor(perSecond: number, savedSeconds = 1) {
+    this.#tokens = perSecond * savedSeconds
   }
 
   /** Takes `amount` tokens, or takes none and returns false. */
-  take(amount: number, perSecond: number, now: number): boolean {
+  take(amount: number, perSecond: number, now: number, savedSeconds = 1): boolean {
     if (perSecond === 0) return true
     const filled = this.#tokens + ((now - this.#filledAt) * perSecond) / 1000
-    this.#tokens = Math.min(filled, perSecond)
+    this.#tokens = Math.min(filled, perSecond * savedSeconds)
     this.#filledAt = now
     if (this.#tokens < amount) return false
     this.#tokens -= amount

@@ -46,6 +46,7 @@ function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contend
         limits: {
           allocations: ALLOCATIONS_MAX,
           allocationsPerUser: ALLOCATIONS_MAX,
+          allocationsPerAddress: 0,
           // In force, as they cost something, and never reached.
           bytesPerSecondPerAllocation: 1_000_000_000,
           packetsPerSecondPerAllocation: 1_000_000,

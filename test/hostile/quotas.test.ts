@@ -91,7 +91,7 @@ test('ChannelBind does not pass the limit of permissions', () => {
 })
 
 test('RFC 8656 §10.2: as many peers as a message may carry are one request, one more are none', () => {
-  const harness = new TurnHarness()
+  const harness = new TurnHarness({ limits: { newPeersPerSecondPerAllocation: 0 } })
   const client = harness.client()
   client.allocate()
   const many = (count: number) =>

@@ -19,6 +19,8 @@ export interface StreamEvents {
   /** Frames were queued: call `flush` before the loop turns. */
   wantsFlush(connection: StreamConnection): void
   closed(connection: StreamConnection): void
+  /** It is in use for the first time. */
+  proved(connection: StreamConnection): void
   frameDropped(): void
   framingFailed(): void
   handshakeFailed(): void
@@ -37,6 +39,8 @@ export class StreamConnection {
   /** When it is closed unless something happens, on the clock of `now`. */
   deadline: number
   readonly remoteIp: string
+  /** Never in use so far. */
+  halfOpen = true
   readonly #socket: Socket
   readonly #events: StreamEvents
   readonly #limits: StreamLimits
@@ -90,6 +94,9 @@ export class StreamConnection {
   setInUse(inUse: boolean): void {
     this.#inUse = inUse
     this.#extend()
+    if (!inUse || !this.halfOpen || this.#closed) return
+    this.halfOpen = false
+    this.#events.proved(this)
   }
 
   /** Delivers what is queued within a short grace, then closes. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { DEFAULT_STREAM_LIMITS, type IoCounters, type IoHandler, type StreamLimits } from '../io.ts'
+import { AddressCounts } from './address-counts.ts'
 import { StreamConnection, type StreamEvents } from './stream-connection.ts'
 import { StreamListener } from './stream-listener.ts'
 
@@ -24,7 +25,7 @@ export class Streams {
   readonly #listeners = new Map<string, Promise<StreamListener>>()
   readonly #open = new Set<StreamConnection>()
   readonly #byLink = new Map<number, StreamConnection>()
-  readonly #byAddress = new Map<string, number>()
+  readonly #byAddress = new AddressCounts()
   readonly #dirty = new Set<StreamConnection>()
   #sweep: NodeJS.Timeout | undefined
   #emptied: (() => void) | undefined
@@ -78,16 +79,16 @@ export class Streams {
 
   #accept(listener: StreamListener, socket: Socket): void {
     const ip = socket.remoteAddress ?? ''
-    const ofAddress = this.#byAddress.get(ip) ?? 0
-    if (this.#open.size >= this.limits.total || ofAddress >= this.limits.perAddress) {
-      this.#options.counters.streamsRefused++
+    const refusal = this.#open.size >= this.limits.total ? 'total' : this.#byAddress.refusal(ip, this.limits)
+    if (refusal) {
+      this.#options.counters.streamsRefused[refusal]++
       socket.on('error', () => undefined)
       socket.destroy()
       return
     }
     const context = listener.acceptsTls ? this.secureContext : undefined
     const connection = new StreamConnection(socket, context, this.limits, this.#events)
-    this.#byAddress.set(ip, ofAddress + 1)
+    this.#byAddress.opened(ip)
     this.#open.add(connection)
     this.#options.counters.streamsOpen = this.#open.size
     this.#sweep ??= setInterval(() => this.#closeOverdue(), this.#sweepMs())
@@ -108,6 +109,7 @@ export class Streams {
       readEnded: () => handler().batchEnd(),
       wantsFlush: (connection) => this.#flushSoon(connection),
       closed: (connection) => this.#forget(connection),
+      proved: ({ remoteIp }) => this.#byAddress.proved(remoteIp),
       frameDropped: () => void counters.clientQueueDrops++,
       framingFailed: () => void counters.framingErrors++,
       handshakeFailed: () => void counters.tlsHandshakeFailures++,
@@ -130,7 +132,7 @@ export class Streams {
     const now = this.#options.now()
     for (const connection of this.#open) {
       if (connection.deadline > now) continue
-      if (!connection.link) this.#options.counters.streamsRefused++
+      if (!connection.link) this.#options.counters.streamsRefused['first-message']++
       connection.destroy()
     }
   }
@@ -144,9 +146,7 @@ export class Streams {
     this.#open.delete(connection)
     this.#dirty.delete(connection)
     this.#options.counters.streamsOpen = this.#open.size
-    const left = (this.#byAddress.get(connection.remoteIp) ?? 1) - 1
-    if (left > 0) this.#byAddress.set(connection.remoteIp, left)
-    else this.#byAddress.delete(connection.remoteIp)
+    this.#byAddress.closed(connection.remoteIp, connection.halfOpen)
     if (this.#open.size === 0) {
       clearInterval(this.#sweep)
       this.#sweep = undefined

@@ -17,6 +17,7 @@ export function streamLimitTests(create: CreateIo): void {
         await ended(client)
       }
       assert.deepEqual(seen.streams(), [])
+      assert.equal(io.counters.streamsRefused['first-message'], 3)
     })
 
     it('close a stream that is idle, but not one in use', async (t) => {
@@ -47,7 +48,7 @@ export function streamLimitTests(create: CreateIo): void {
         const refused = await tcpClient(t, port)
         refused.resume()
         await ended(refused)
-        assert.equal(io.counters.streamsRefused, 1)
+        assert.equal(io.counters.streamsRefused[limits.total ? 'total' : 'address'], 1)
         assert.equal(io.counters.streamsOpen, 2)
         kept[0]!.destroy()
         await seen.until(() => seen.closedLinks.length === 1)
@@ -55,6 +56,29 @@ export function streamLimitTests(create: CreateIo): void {
         another.write(bindingRequest())
         await seen.until(() => seen.streams().length === 3)
       }
+    })
+
+    it('refuse more half-open streams of an address than fit; one that was in use is none', async (t) => {
+      const { io, seen } = started(t, create, { halfOpenPerAddress: 2 })
+      const { port } = await io.listen({ protocol: 'tcp', address: '127.0.0.1', port: 0 })
+      const open = async (streams: number) => {
+        const client = await tcpClient(t, port)
+        client.write(bindingRequest())
+        await seen.until(() => seen.streams().length === streams)
+        return client
+      }
+      const first = await open(1)
+      io.setLinkInUse(seen.streams()[0]!.id, true)
+      io.setLinkInUse(seen.streams()[0]!.id, false)
+      const second = await open(2)
+      await open(3)
+      const refused = await tcpClient(t, port)
+      refused.resume()
+      await ended(refused)
+      assert.equal(io.counters.streamsRefused['half-open'], 1)
+      for (const client of [first, second]) client.destroy()
+      await seen.until(() => seen.closedLinks.length === 2)
+      await open(4)
     })
 
     it('drop the oldest media of a client that reads too slowly, and never a part of a frame', async (t) => {

@@ -248,6 +248,25 @@ test('RFC 8656 §7.2 step 10: a user over the quota is answered 486, a full rela
   assert.equal(a!.allocate()?.code, 0)
 })
 
+test('an address over its quota is answered 486: an IPv6 client counts by its /64, a moved or ended one gives back', () => {
+  const harness = new TurnHarness({ limits: { allocationsPerAddress: 2 } })
+  harness.addLink(2, 'udp', '[2001:db8::1]:3478')
+  const codes = (...froms: string[]) =>
+    froms.map((from) => harness.client(from, from.startsWith('[') ? 2 : 1).allocate()?.code)
+  assert.deepEqual(codes('198.51.100.7:1', '198.51.100.7:2', '198.51.100.7:3'), [0, 0, 486])
+  assert.deepEqual(codes('198.51.100.8:1', '198.51.100.9:1'), [0, 0])
+  assert.deepEqual(codes('[2600:1:2:3::1]:1', '[2600:1:2:3:ffff::2]:1', '[2600:1:2:3::9]:1'), [0, 0, 486])
+  assert.deepEqual(codes('[2600:1:2:4::1]:1'), [0])
+  assert.equal(harness.server.counters.refusals['address-quota'], 2)
+  assert.equal(harness.client('198.51.100.7:1').refresh(0)?.code, 0)
+  assert.deepEqual(codes('198.51.100.7:3', '198.51.100.7:4'), [0, 486])
+})
+
+test('allocationsPerAddress: 0 turns that limit off', () => {
+  const harness = new TurnHarness({ limits: { allocationsPerAddress: 0 } })
+  for (const port of [1, 2, 3]) assert.equal(harness.client(`198.51.100.7:${port}`).allocate()?.code, 0)
+})
+
 test('a relay without a free port answers 508', () => {
   const harness = new TurnHarness({
     relay: { addresses: [{ advertise: '192.0.2.1' }], ports: { min: 50_000, max: 50_001 } },

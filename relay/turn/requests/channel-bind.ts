@@ -6,7 +6,7 @@ import type { StunReader } from '../../stun/reader.ts'
 import type { Channel } from '../allocation.ts'
 import { type Outcome, type Refusal, refuse, refusePeer, SUCCESS } from '../outcome.ts'
 import { isPeerRefusal, type PeerVerdict } from '../peer-policy.ts'
-import { refreshPermission } from '../permissions.ts'
+import { refreshPermission, refuseNewPeers } from '../permissions.ts'
 import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
 
 /** ChannelBind: binds or refreshes a channel and the permission under it (RFC 8656 §12.2). */
@@ -74,20 +74,13 @@ function bind(
   const { allocation, now } = request
   const { limits } = core.config
   if (!bound && allocation.channels.length >= limits.channelsPerAllocation) return refuse('channel-limit')
-  if (!hasPermissionRoom(context, request, peer)) return refuse('permission-limit')
+  const known = core.table.permission(allocation, peer) !== undefined
+  const refusal = refuseNewPeers(context, request, known ? 0 : 1)
+  if (refusal) return refusal
   const permission = refreshPermission(context, request, peer, verdict)
   const channel = bound ?? (permission && core.table.addChannel(allocation, number, peer, permission))
   if (!channel) return refuse('channel-limit')
   channel.expiresAt = now + limits.channelLifetimeSeconds * 1000
   lifecycle.arm(allocation, channel.expiresAt, now)
   return SUCCESS
-}
-
-function hasPermissionRoom(
-  { core }: HandlerContext,
-  { allocation }: AllocationRequest,
-  peer: TransportAddress,
-): boolean {
-  if (core.table.permission(allocation, peer)) return true
-  return allocation.permissions.length < core.config.limits.permissionsPerAllocation
 }

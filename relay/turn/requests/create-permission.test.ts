@@ -71,6 +71,25 @@ test('RFC 8656 §10.2: over the limit of permissions is answered 508 and install
   assert.equal(client.permit('9.9.9.9:1')?.code, 0)
 })
 
+test('new peers above the rate are answered 403, which Firefox puts up with; known ones go on, and time brings new ones', () => {
+  const { harness, client } = allocated({ limits: { newPeersPerSecondPerAllocation: 1 } })
+  const peers = (from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => `8.8.${from}.${i + 1}:5000`)
+  assert.equal(client.permit(...peers(1, 8))?.code, 0)
+  assert.equal(client.permit(...peers(2, 3))?.code, 403)
+  assert.equal(client.permit(...peers(2, 1))?.code, 0)
+  assert.equal(client.bind(0x4000, '8.8.3.1:5000')?.code, 0)
+  assert.equal(client.bind(0x4001, '8.8.3.2:5000')?.code, 403)
+  assert.equal(client.permit(...peers(1, 8), '10.0.0.1:1')?.code, 403)
+  assert.equal(client.permit(...peers(1, 8))?.code, 0)
+  assert.equal(client.bind(0x4001, '8.8.1.1:5000')?.code, 0)
+  assert.equal(harness.server.permissionCount, 10)
+  assert.equal(harness.server.counters.refusals['new-peer-rate'], 2)
+  harness.pass(2)
+  assert.equal(client.permit(...peers(4, 2))?.code, 0)
+  assert.equal(client.permit(...peers(5, 1))?.code, 403)
+})
+
 test('a 403 names the peer, the rule and its network to the log, and counts the rule', () => {
   const { harness, client } = allocated()
   client.permit('8.8.8.8:1', '10.1.2.3:5000')

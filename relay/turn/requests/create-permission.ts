@@ -4,7 +4,7 @@ import { readXorAddress } from '../../stun/attributes.ts'
 import type { StunReader } from '../../stun/reader.ts'
 import { type Outcome, type Refusal, refuse, refusePeer, SUCCESS } from '../outcome.ts'
 import { isPeerRefusal, type PeerVerdict } from '../peer-policy.ts'
-import { refreshPermission } from '../permissions.ts'
+import { refreshPermission, refuseNewPeers } from '../permissions.ts'
 import type { AllocationRequest, HandlerContext, RequestHandler } from '../request.ts'
 
 /** CreatePermission: every address or none (RFC 8656 §10.2). */
@@ -14,7 +14,7 @@ export const createPermission: RequestHandler = {
     const peers = readPeers(request.reader)
     if (peers === undefined || peers.length === 0) return refuse('bad-request')
     const verdicts = peers.map((peer) => context.core.policy.judge(peer))
-    const refusal = judge(request, peers, verdicts) ?? checkLimit(context, request, peers)
+    const refusal = judge(request, peers, verdicts) ?? checkLimits(context, request, peers)
     if (refusal) return refusal
     peers.forEach((peer, i) => {
       refreshPermission(context, request, peer, verdicts[i]!)
@@ -48,17 +48,15 @@ function judge(
   return reachable ? undefined : refuse('family-mismatch')
 }
 
-function checkLimit(
-  { core }: HandlerContext,
-  { allocation }: AllocationRequest,
+function checkLimits(
+  context: HandlerContext,
+  request: AllocationRequest,
   peers: readonly TransportAddress[],
 ): Refusal | undefined {
   const fresh = peers.filter(
     (peer, i) =>
-      core.table.permission(allocation, peer) === undefined &&
+      context.core.table.permission(request.allocation, peer) === undefined &&
       peers.findIndex((other) => other.sameIp(peer)) === i,
   )
-  const count = allocation.permissions.length + fresh.length
-  if (count > core.config.limits.permissionsPerAllocation) return refuse('permission-limit')
-  return core.table.hasRoomForPermissions(fresh.length) ? undefined : refuse('permission-limit')
+  return refuseNewPeers(context, request, fresh.length)
 }
