@@ -43,7 +43,9 @@ const peerPolicy = z.strictObject({
   tcp: z
     .boolean()
     .default(false)
-    .describe('Relaying to TCP peers (RFC 6062); must be false in this version.'),
+    .describe(
+      'Lets clients connect to TCP peers and be connected to (RFC 6062). No browser does; it makes the relay a way to every TCP service that peers may be, so that it is off where it is not needed.',
+    ),
   hairpin: z
     .boolean()
     .default(true)
@@ -204,8 +206,6 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
   if (allocationLifetimeSeconds > allocationLifetimeMaxSeconds) {
     refuse(['limits', 'allocationLifetimeSeconds'], 'must not be above allocationLifetimeMaxSeconds')
   }
-  if (config.peers.tcp)
-    refuse(['peers', 'tcp'], 'relaying to TCP peers (RFC 6062) is not supported; leave it false')
   config.listeners.forEach((one, index) => {
     if (one.protocol === 'tls' && !config.tls) {
       refuse(

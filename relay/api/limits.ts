@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { tcpPeerLimits } from './tcp-peer-limits.ts'
 
 /** What bounds a relay and each of its clients, each with a default that browsers and offices do not meet. */
 export const relayLimits = z.strictObject({
@@ -104,4 +105,5 @@ export const relayLimits = z.strictObject({
     .min(65_536)
     .default(1_048_576)
     .describe('Bytes that wait for a slow connection before packets to it are dropped.'),
+  ...tcpPeerLimits,
 })

@@ -13,6 +13,12 @@ export const RELAY_METRICS = {
   turnfleet_relay_allocation_capacity: { kind: 'gauge', help: 'Allocations that fit' },
   turnfleet_relay_permissions: { kind: 'gauge', help: 'Live permissions' },
   turnfleet_relay_channels: { kind: 'gauge', help: 'Live channel bindings' },
+  turnfleet_relay_peer_connections: { kind: 'gauge', help: 'Connections to and from TCP peers (RFC 6062)' },
+  turnfleet_relay_peer_connections_total: {
+    kind: 'counter',
+    help: 'What became of connections to and from TCP peers',
+    labels: ['event'],
+  },
   turnfleet_relay_allocations_opened_total: { kind: 'counter', help: 'Allocations made' },
   turnfleet_relay_allocations_closed_total: {
     kind: 'counter',

@@ -47,6 +47,7 @@ const opened: ShardEvent = {
     realm: 'r',
     transport: 'udp',
     client: CLIENT,
+    relayTransport: 'udp',
     relayed: [],
   },
 }

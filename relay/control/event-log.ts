@@ -92,13 +92,14 @@ function refusalFields({ method, code, reason, transport, client, user, peer }: 
 }
 
 function allocationFields(event: Extract<ShardEvent, { kind: 'allocation-opened' | 'allocation-closed' }>) {
-  const { allocation, username, keyId, transport, client, relayed } = event.allocation
+  const { allocation, username, keyId, transport, client, relayTransport, relayed } = event.allocation
   const fields = {
     allocation,
     username,
     keyId,
     transport,
     client: formatAddress(client),
+    relayTransport,
     relayed: relayed.map(formatAddress),
   }
   if (event.kind === 'allocation-opened') return fields

@@ -61,6 +61,8 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_allocation_capacity: ({ capacity }) => [[capacity]],
   turnfleet_relay_permissions: ({ permissions }) => [[permissions]],
   turnfleet_relay_channels: ({ channels }) => [[channels]],
+  turnfleet_relay_peer_connections: ({ peerConnections }) => [[peerConnections]],
+  turnfleet_relay_peer_connections_total: ({ counters }) => byKey(counters.peerConnections, 'event'),
   turnfleet_relay_allocations_opened_total: ({ counters }) => [[counters.opened]],
   turnfleet_relay_allocations_closed_total: ({ counters }) => byKey(counters.closed, 'reason'),
   turnfleet_relay_relayed_packets_total: ({ counters }) => [

@@ -65,6 +65,7 @@ export class Relay {
       config: this.#machineConfig(settings),
       crypto: nodeCrypto,
       dontFragment: this.#io.dontFragment ?? false,
+      tcpPeers: this.#io.tcpPeers !== undefined,
     })
     this.#shard = new Shard({
       io: this.#io,
@@ -178,6 +179,7 @@ export class Relay {
       allocations: this.allocations,
       permissions: this.#machine.permissionCount,
       channels: this.#machine.channelCount,
+      peerConnections: this.#machine.peerConnectionCount,
       capacity: this.#capacity(),
       counters: this.#machine.counters,
       traffic: this.#shard.traffic,

@@ -15,6 +15,8 @@ export interface RelayStatus {
   readonly allocations: number
   readonly permissions: number
   readonly channels: number
+  /** To and from TCP peers. */
+  readonly peerConnections: number
   readonly capacity: number
   readonly counters: Readonly<TurnCounters>
   readonly traffic: Traffic

@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { BindFailure, Link } from '../turn/contract.ts'
+import type { TcpPeerHandler, TcpPeers } from './tcp-peers.ts'
 
 /**
  * The I/O layer under one shard: listeners and relay sockets, UDP, TCP and TLS. `io/portable` implements it
@@ -56,11 +57,14 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
  * What the I/O layer says. Every call is synchronous; buffers are valid until it returns, and have
  * HEAD_ROOM_BYTES before and TAIL_ROOM_BYTES behind the given range.
  */
-export interface IoHandler {
+export interface IoHandler extends TcpPeerHandler {
   /** A UDP listener is bound or a stream was accepted (TLS: after its handshake). */
   linkOpened(link: Link): void
   linkClosed(link: number): void
-  /** One datagram, or one whole STUN message or ChannelData frame of a stream. */
+  /**
+   * One datagram, or one whole STUN message or ChannelData frame of a stream. After a ConnectionBind request on a
+   * stream comes `batchEnd` before anything else of it, as bytes behind it may not be frames (RFC 6062 §5.4).
+   */
   clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
   /** An ICMP error for what a relay socket sent; see `TurnMachine.handlePeerError`. Not every I/O layer hears of them. */
@@ -110,6 +114,8 @@ export interface RelayIo {
   readonly counters: Readonly<IoCounters>
   /** Whether `bindRelay` heeds `dontFragment`; absent: it does not. */
   readonly dontFragment?: boolean
+  /** TCP relay sockets (RFC 6062); absent: there are none. */
+  readonly tcpPeers?: TcpPeers
   start(handler: IoHandler): void
   /** Milliseconds of a monotonic clock; the same throughout a batch where reading it costs. */
   now(): number

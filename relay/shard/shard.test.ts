@@ -16,6 +16,7 @@ const ALLOCATION: AllocationEvent = {
   realm: 'r',
   transport: 'tcp',
   client: CLIENT,
+  relayTransport: 'udp',
   relayed: [PEER],
 }
 
@@ -43,6 +44,12 @@ function setUp() {
     sendToClient: note('sendToClient'),
     sendToPeer: note('sendToPeer'),
     closeLink: note('closeLink'),
+    tcpPeers: {
+      listen: note('listen'),
+      connect: note('connect'),
+      splice: note('splice'),
+      close: note('close'),
+    },
     setLinkInUse: (link: number, inUse: boolean) => void calls.push(`setLinkInUse ${link} ${inUse}`),
   } as unknown as RelayIo
   const turn: TurnMachine = {
@@ -57,6 +64,10 @@ function setUp() {
     relayBound: note('relayBound'),
     relayBindFailed: note('relayBindFailed'),
     pollTimeout: () => machine.deadline,
+    handlePeerConnection: () => 17,
+    peerConnected: note('peerConnected'),
+    peerClosed: note('peerClosed'),
+    handleSplicedData: () => 1500,
     handleTimeout: note('handleTimeout'),
     nextOutput: () => outputs.shift(),
     setWallClockOffset: note('setWallClockOffset'),
@@ -85,7 +96,7 @@ test('outputs are performed at the end of a batch', () => {
   const { shard, calls, events, outputs } = setUp()
   outputs.push(
     { kind: 'transmit', link: 3, to: CLIENT, bytes: new Uint8Array(20) },
-    { kind: 'bind-relay', relay: 9, family: 4, bind: PEER, dontFragment: false },
+    { kind: 'bind-relay', relay: 9, family: 4, bind: PEER, transport: 'udp', dontFragment: false },
     { kind: 'allocation-opened', at: 1, allocation: ALLOCATION },
     { kind: 'close-relay', relay: 9 },
     { kind: 'close-link', link: 3 },
@@ -102,6 +113,27 @@ test('outputs are performed at the end of a batch', () => {
     events.map(({ kind }) => kind),
     ['allocation-opened'],
   )
+})
+
+test('what a TCP allocation asks for goes to the TCP peers of the I/O layer', () => {
+  const { shard, calls, outputs } = setUp()
+  outputs.push(
+    { kind: 'bind-relay', relay: 9, family: 4, bind: PEER, transport: 'tcp', dontFragment: false },
+    { kind: 'connect-peer', connection: 17, relay: 9, to: PEER },
+    { kind: 'splice', connection: 17, link: 3 },
+    { kind: 'close-peer', connection: 17 },
+  )
+  shard.batchEnd()
+  assert.deepEqual(calls, ['listen 9', 'connect 17 9', 'splice 17 3', 'close 17'])
+})
+
+test('bytes of a splice are counted on both sides, and the machine says when more may be read', () => {
+  const { shard } = setUp()
+  assert.equal(shard.peerConnection(9, PEER), 17)
+  assert.equal(shard.splicedData(17, 3, 'client', 100), 1500)
+  shard.splicedData(17, 3, 'peer', 40)
+  assert.deepEqual(shard.traffic.tcp, { packetsIn: 1, bytesIn: 100, packetsOut: 1, bytesOut: 40 })
+  assert.deepEqual(shard.traffic.peer, { packetsIn: 1, bytesIn: 40, packetsOut: 1, bytesOut: 100 })
 })
 
 test('the timer is set only for what comes sooner', () => {

@@ -1,6 +1,6 @@
 import type { IoHandler, RelayIo } from '../io/io.ts'
 import type { TransportAddress } from '../stun/address.ts'
-import type { BindFailure, Forward, Link, Output, TurnMachine } from '../turn/contract.ts'
+import type { BindFailure, DataSource, Forward, Link, Output, TurnMachine } from '../turn/contract.ts'
 import { newTraffic, type SideTraffic } from './traffic.ts'
 
 /** What a shard tells those who log, count and report. */
@@ -55,8 +55,7 @@ export class Shard implements IoHandler {
   clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     const side = this.#sides.get(link)
     if (!side) return
-    side.packetsIn++
-    side.bytesIn += length
+    this.#countIn(side, length)
     try {
       const forward = this.#machine.handleClientData(link, from, buffer, offset, length, this.#io.now())
       if (forward) this.#forward(forward, buffer)
@@ -66,9 +65,7 @@ export class Shard implements IoHandler {
   }
 
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
-    const { peer } = this.traffic
-    peer.packetsIn++
-    peer.bytesIn += length
+    this.#countIn(this.traffic.peer, length)
     try {
       const forward = this.#machine.handlePeerData(relay, from, buffer, offset, length, this.#io.now())
       if (forward) this.#forward(forward, buffer)
@@ -87,6 +84,32 @@ export class Shard implements IoHandler {
 
   relayBindFailed(relay: number, failure: BindFailure): void {
     this.#guard(() => this.#machine.relayBindFailed(relay, failure, this.#io.now()))
+  }
+
+  peerConnection(relay: number, from: TransportAddress): number | undefined {
+    try {
+      return this.#machine.handlePeerConnection(relay, from, this.#io.now())
+    } catch (error) {
+      this.#options.onEvent({ kind: 'fault', error })
+      return undefined
+    }
+  }
+
+  peerConnected(connection: number): void {
+    this.#guard(() => this.#machine.peerConnected(connection, this.#io.now()))
+  }
+
+  peerClosed(connection: number): void {
+    this.#guard(() => this.#machine.peerClosed(connection, this.#io.now()))
+  }
+
+  splicedData(connection: number, link: number, source: DataSource, bytes: number): number {
+    const client = this.#sides.get(link)
+    const { peer } = this.traffic
+    const [from, to] = source === 'client' ? [client, peer] : [peer, client]
+    if (from) this.#countIn(from, bytes)
+    if (to) this.#countOut(to, bytes)
+    return this.#machine.handleSplicedData(connection, source, bytes, this.#io.now())
   }
 
   wake(): void {
@@ -120,6 +143,11 @@ export class Shard implements IoHandler {
     if (side) this.#countOut(side, length)
   }
 
+  #countIn(side: SideTraffic, length: number): void {
+    side.packetsIn++
+    side.bytesIn += length
+  }
+
   #countOut(side: SideTraffic, length: number): void {
     side.packetsOut++
     side.bytesOut += length
@@ -131,7 +159,17 @@ export class Shard implements IoHandler {
         this.#toClient(output.link, output.to, output.bytes, 0, output.bytes.length)
         return
       case 'bind-relay':
-        this.#io.bindRelay(output.relay, output.bind, { dontFragment: output.dontFragment })
+        if (output.transport === 'tcp') this.#io.tcpPeers?.listen(output.relay, output.bind)
+        else this.#io.bindRelay(output.relay, output.bind, { dontFragment: output.dontFragment })
+        return
+      case 'connect-peer':
+        this.#io.tcpPeers?.connect(output.connection, output.relay, output.to)
+        return
+      case 'splice':
+        this.#io.tcpPeers?.splice(output.connection, output.link)
+        return
+      case 'close-peer':
+        this.#io.tcpPeers?.close(output.connection)
         return
       case 'close-relay':
         this.#io.closeRelay(output.relay)

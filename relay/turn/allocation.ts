@@ -1,11 +1,12 @@
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
-import type { AllocationEvent, Link } from './contract.ts'
+import type { AllocationEvent, Link, RelayTransport } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import { type Source, sourceOf } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
+import type { PeerConnection } from './tcp/peer-connection.ts'
 import { Timer } from './timer-wheel.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -85,8 +86,8 @@ export interface AllocationOwner {
   readonly keyId: string
 }
 
-/** The request that made an allocation: a retransmission gets the same answer (RFC 8656 §7.2). */
-export interface AllocateTransaction extends TransactionWords {
+/** A request that is answered some time after it came; that of an Allocate again when it comes again (RFC 8656 §7.2). */
+export interface RequestTransaction extends TransactionWords {
   readonly hasFingerprint: boolean
 }
 
@@ -119,8 +120,10 @@ export class Allocation extends Timer {
   readonly owner: AllocationOwner
   /** Where it was asked for: what the quota per address counts it by. */
   readonly source: Source
-  readonly transaction: AllocateTransaction
+  readonly transaction: RequestTransaction
   readonly lifetimeSeconds: number
+  /** What its relayed addresses are for. */
+  readonly transport: RelayTransport
   /** The client asked for DONT-FRAGMENT (RFC 8656 §7.2). */
   readonly dontFragment: boolean
   /** Its number in the table. */
@@ -128,10 +131,12 @@ export class Allocation extends Timer {
   /** True once every relay socket is bound and the client was told. */
   live = false
   openedAt = 0
-  /** These three change by replacement: they may be iterated while entries go, and take no spare room. */
+  /** These four change by replacement: they may be iterated while entries go, and take no spare room. */
   relays: readonly RelaySocket[] = []
   permissions: readonly Permission[] = []
   channels: readonly Channel[] = []
+  /** Of a TCP allocation (RFC 6062). */
+  connections: readonly PeerConnection[] = []
   /** The client's nonce that was verified last, and by whom. */
   nonce: string | undefined
   nonceMint: NonceMint | undefined
@@ -158,6 +163,7 @@ export class Allocation extends Timer {
     this.source = sourceOf(origin.client)
     this.transaction = origin.transaction
     this.lifetimeSeconds = origin.lifetimeSeconds
+    this.transport = origin.transport
     this.dontFragment = origin.dontFragment
     this.mobility = origin.mobile ? { serial: 0, next: undefined } : undefined
     this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
@@ -189,6 +195,7 @@ export class Allocation extends Timer {
       realm,
       transport: this.link.transport,
       client: this.client,
+      relayTransport: this.transport,
       relayed: this.relays.map((relay) => relay.relayed),
     }
   }
@@ -198,8 +205,9 @@ export interface AllocationOrigin {
   readonly link: Link
   readonly client: TransportAddress
   readonly owner: AllocationOwner
-  readonly transaction: AllocateTransaction
+  readonly transaction: RequestTransaction
   readonly lifetimeSeconds: number
+  readonly transport: RelayTransport
   readonly dontFragment: boolean
   /** The client asked for a MOBILITY-TICKET. */
   readonly mobile: boolean

@@ -13,6 +13,17 @@ export { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../stun/rooms.ts'
 /** How a client reaches the relay. */
 export type ClientTransport = 'udp' | 'tcp' | 'tls' | 'dtls'
 
+/** Whether clients come by it as streams, one connection each. */
+export function isStream(transport: ClientTransport): boolean {
+  return transport === 'tcp' || transport === 'tls'
+}
+
+/** What relayed addresses are for: UDP (RFC 8656), or TCP (RFC 6062). */
+export type RelayTransport = 'udp' | 'tcp'
+
+/** Which end of two bound data connections bytes came from. */
+export type DataSource = 'client' | 'peer'
+
 /**
  * A way in for clients: one UDP listener (many clients), or one accepted stream connection (one client).
  * With the client's address it is the 5-tuple of RFC 8656 §3.2.
@@ -60,6 +71,7 @@ export interface AllocationEvent {
   readonly realm: string
   readonly transport: ClientTransport
   readonly client: TransportAddress
+  readonly relayTransport: RelayTransport
   readonly relayed: readonly TransportAddress[]
 }
 
@@ -81,17 +93,31 @@ export type Output =
   /** Send `bytes` to `to` on a link (a response or an indication; owned by the receiver). */
   | { kind: 'transmit'; link: number; to: TransportAddress; bytes: Uint8Array }
   /**
-   * Bind a UDP relay socket; answer with `relayBound` or `relayBindFailed`. With `dontFragment`, what it sends
-   * has the DF bit set (RFC 8656 §14): asked for only of an I/O layer that can.
+   * Bind a relay socket; answer with `relayBound` or `relayBindFailed`. With `dontFragment`, what it sends
+   * has the DF bit set (RFC 8656 §14); a TCP one listens (RFC 6062 §5.1): asked for only of an I/O layer that can.
    */
   | {
       kind: 'bind-relay'
       relay: number
       family: AddressFamily
       bind: TransportAddress
+      transport: RelayTransport
       dontFragment: boolean
     }
   | { kind: 'close-relay'; relay: number }
+  /**
+   * Open a TCP connection from the address and port of a TCP relay socket (RFC 6062 §5.2); answer with
+   * `peerConnected` or `peerClosed`. Nothing is read from it before `splice`.
+   */
+  | { kind: 'connect-peer'; connection: number; relay: number; to: TransportAddress }
+  /**
+   * Let bytes pass as they are between a peer's connection and a stream of a client (RFC 6062 §5.4), those
+   * included that have come on either already; ask `handleSplicedData` for what is read. When one is closed, the
+   * other is, once what came before was delivered.
+   */
+  | { kind: 'splice'; connection: number; link: number }
+  /** End a connection to or from a peer, whatever its state. */
+  | { kind: 'close-peer'; connection: number }
   /** A stream whose client moves an allocation to it or away from it (RFC 8016): it is not closed for being idle while in use. */
   | { kind: 'link-in-use'; link: number; inUse: boolean }
   /** End a stream connection. */
@@ -151,6 +177,13 @@ export interface TurnMachine {
   ): void
   relayBound(relay: number, now: number): void
   relayBindFailed(relay: number, failure: BindFailure, now: number): void
+  /** A connection that a peer makes to a TCP relay socket: its number from now on, or undefined: close it at once. */
+  handlePeerConnection(relay: number, from: TransportAddress, now: number): number | undefined
+  peerConnected(connection: number, now: number): void
+  /** A connection could not be made, or the peer has ended it. */
+  peerClosed(connection: number, now: number): void
+  /** Bytes that were read from one end of a splice for the other; returns from when on more may be read from it. */
+  handleSplicedData(connection: number, source: DataSource, bytes: number, now: number): number
   /** The next moment `handleTimeout` has work, or Infinity. O(1). */
   pollTimeout(): number
   handleTimeout(now: number): void

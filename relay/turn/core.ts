@@ -19,6 +19,9 @@ import { type PortMap, RelayAddress } from './relay-ports.ts'
 import { type Reservation, Reservations } from './reservations.ts'
 import type { RelayAddressPair, TurnServerConfig } from './server-config.ts'
 import { SourceBudget } from './source-budget.ts'
+import type { PeerConnection } from './tcp/peer-connection.ts'
+import { PeerConnections } from './tcp/peer-connections.ts'
+import { peerRefusal } from './tcp/tcp-peer.ts'
 import { TimerWheel } from './timer-wheel.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -37,6 +40,8 @@ export interface CoreOptions {
   readonly portMap?: (address: RelayAddressPair) => PortMap
   /** Whether the I/O layer's relay sockets can send with the DF bit set; absent: they cannot. */
   readonly dontFragment?: boolean
+  /** Whether the I/O layer has TCP relay sockets (RFC 6062); absent: it has not. */
+  readonly tcpPeers?: boolean
 }
 
 /** What the handlers of a TURN server share: configuration, live state, counters and outputs. */
@@ -48,8 +53,9 @@ export class TurnCore {
   readonly writer = new StunWriter()
   readonly links = new Map<number, Link>()
   readonly table: AllocationTable
-  readonly timers = new TimerWheel<Allocation | Reservation>()
+  readonly timers = new TimerWheel<Allocation | Reservation | PeerConnection>()
   readonly reservations: Reservations
+  readonly connections = new PeerConnections(this)
   readonly quota: AllocationQuota
   readonly unauthenticated: TokenBucket
   readonly unauthenticatedBySource: SourceBudget
@@ -69,11 +75,13 @@ export class TurnCore {
   readonly #portMap: CoreOptions['portMap']
   readonly #ownNonceKey: Uint8Array
   readonly #instance: number
+  readonly #tcpPeers: boolean
 
   constructor(options: CoreOptions) {
     const { config, crypto } = options
     this.crypto = crypto
     this.knownAttributes = knownAttributes(options.dontFragment ?? false)
+    this.#tcpPeers = options.tcpPeers ?? false
     this.config = config
     this.quota = options.quota ?? new LocalQuota()
     this.#portMap = options.portMap
@@ -108,6 +116,11 @@ export class TurnCore {
 
   unixSeconds(now: number): number {
     return (now + this.wallClockOffsetMs) / 1000
+  }
+
+  /** Whether TCP allocations are granted (RFC 6062). */
+  get relaysTcp(): boolean {
+    return this.#tcpPeers && this.config.tcpPeers
   }
 
   get graceMs(): number {
@@ -153,6 +166,9 @@ export class TurnCore {
     }
     for (const permission of allocation.permissions) {
       if (isPeerRefusal(permission.verdict)) this.table.removePermission(allocation, permission)
+    }
+    for (const connection of allocation.connections) {
+      if (peerRefusal(this, allocation, connection.peer)) this.connections.end(connection, 'closed')
     }
   }
 }

@@ -4,6 +4,7 @@ import type { AllocationEnd } from './contract.ts'
 import { DROP_REASONS, type DropReason } from './drops.ts'
 import { PEER_RULES, type PeerRule } from './peer-policy.ts'
 import { REFUSAL_REASONS, type RefusalReason } from './refusals.ts'
+import type { ConnectionEnd } from './tcp/peer-connections.ts'
 
 const ALLOCATION_ENDS = [
   'refresh-zero',
@@ -13,6 +14,17 @@ const ALLOCATION_ENDS = [
   'relay-failed',
   'shutdown',
 ] as const satisfies readonly AllocationEnd[]
+
+/** What became of connections to and from peers (RFC 6062). */
+const CONNECTION_EVENTS = [
+  'connected',
+  'accepted',
+  'bound',
+  'connect-failed',
+  'connect-timeout',
+  'bind-timeout',
+  'closed',
+] as const satisfies readonly (ConnectionEnd | 'connected' | 'accepted' | 'bound')[]
 
 const SUCCESS = 200
 
@@ -27,6 +39,7 @@ export class TurnCounters {
   readonly peerRules: Record<PeerRule, number> = zeros(PEER_RULES)
   readonly drops: Record<DropReason, number> = zeros(DROP_REASONS)
   readonly closed: Record<AllocationEnd, number> = zeros(ALLOCATION_ENDS)
+  readonly peerConnections: Record<(typeof CONNECTION_EVENTS)[number], number> = zeros(CONNECTION_EVENTS)
   opened = 0
   /** Relayed application data that came from clients. */
   clientPackets = 0

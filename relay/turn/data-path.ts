@@ -18,7 +18,7 @@ import {
   xorAddressBytes,
 } from '../stun/wire.ts'
 import type { Allocation, Permission, RelaySocket } from './allocation.ts'
-import type { ClientTransport, Forward } from './contract.ts'
+import { type Forward, isStream } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { DropReason } from './drops.ts'
 import { arrive, isNext } from './mobility.ts'
@@ -84,6 +84,7 @@ export class DataPath {
     if (address < 0 || data < 0 || !readXorAddress(reader, address, this.#peer))
       return this.#drop('malformed')
     if (reader.unknownRequired(knownAttributes).length > 0) return this.#drop('unsupported')
+    if (allocation.transport === 'tcp') return this.#drop('unsupported')
     const permission = table.permission(allocation, this.#peer)
     return this.#toPeer(
       allocation,
@@ -164,6 +165,8 @@ export class DataPath {
     now: number,
   ): Forward | undefined {
     const { table, policy, counters } = this.#core
+    // Of a datagram for a TCP relayed address nobody hears.
+    if (allocation.transport === 'tcp') return this.#drop('no-allocation')
     const permission = table.permission(allocation, peer)
     if (!permission || permission.expiresAt <= now) return this.#drop('no-permission')
     if (!policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
@@ -230,10 +233,6 @@ export class DataPath {
     this.#core.counters.drops[reason]++
     return undefined
   }
-}
-
-function isStream(transport: ClientTransport): boolean {
-  return transport === 'tcp' || transport === 'tls'
 }
 
 /** Zeros behind a payload up to a multiple of four; returns the padded length. */

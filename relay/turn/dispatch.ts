@@ -17,6 +17,8 @@ import type {
 import { allocate } from './requests/allocate.ts'
 import { binding } from './requests/binding.ts'
 import { channelBind } from './requests/channel-bind.ts'
+import { connect } from './requests/connect.ts'
+import { connectionBind } from './requests/connection-bind.ts'
 import { createPermission } from './requests/create-permission.ts'
 import { refresh } from './requests/refresh.ts'
 import type { Responder } from './responder.ts'
@@ -30,6 +32,8 @@ const HANDLERS: ReadonlyMap<number, RequestHandler> = new Map([
   [METHOD.Refresh, refresh],
   [METHOD.CreatePermission, createPermission],
   [METHOD.ChannelBind, channelBind],
+  [METHOD.Connect, connect],
+  [METHOD.ConnectionBind, connectionBind],
 ])
 
 /** Handles the request in `core.reader`: base checks, then the method's own rules, then the answer. */
@@ -63,7 +67,9 @@ export function dispatch(
     from: link,
     client,
     now,
-    allocation: ticket ? ticket.allocation : core.table.find(link.id, from),
+    allocation: ticket
+      ? ticket.allocation
+      : (core.connections.named()?.allocation ?? core.table.find(link.id, from)),
     ticketRefusal: ticket?.refusal,
     charged: false,
     owner: undefined,

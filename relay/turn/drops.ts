@@ -7,8 +7,11 @@ export const DROPS = {
   'bad-source': 'From port 0, or from an address that is none of a single host.',
   'no-allocation': 'Data on a 5-tuple without an allocation, as after its end.',
   'no-channel': 'ChannelData with a number that is not bound.',
-  'no-permission': 'Data to or from a peer without a permission.',
-  'peer-refused': 'Data to or from a port that the peer policy refuses.',
+  'no-permission': 'Data or a TCP connection of a peer without a permission, or data to it.',
+  'peer-refused': 'Data to or from a port, or a TCP connection, that the peer policy refuses.',
+  'connection-exists': 'A second TCP connection of a peer from the same port.',
+  'connection-limit':
+    'A TCP connection of a peer above limits.peerConnections, peerConnectionsPerAllocation or pendingPeerConnectionsPerAllocation.',
   'rate-limit': 'Above the packets or bytes per second of one allocation.',
   'unauthenticated-budget': 'No answer: limits.unauthenticatedResponsesPerSecond were sent.',
   'unauthenticated-source-budget':

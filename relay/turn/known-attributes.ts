@@ -21,6 +21,7 @@ const KNOWN: readonly number[] = [
   ATTRIBUTE.Userhash,
   ATTRIBUTE.XorMappedAddress,
   ATTRIBUTE.ReservationToken,
+  ATTRIBUTE.ConnectionId,
 ]
 
 /**

@@ -115,7 +115,8 @@ export class Lifecycle {
   /** Ends one of the relayed addresses of a dual allocation (RFC 8656 §8.2). */
   endRelay(relay: RelaySocket, now: number): void {
     const { allocation } = relay
-    const { table } = this.#core
+    const { table, connections } = this.#core
+    connections.endAll(allocation, relay.family)
     for (const channel of allocation.channels) {
       if (channel.peer.family === relay.family) table.removeChannel(allocation, channel)
     }
@@ -204,6 +205,7 @@ export class Lifecycle {
       relay: relay.id,
       family: bind.family,
       bind,
+      transport: allocation.transport,
       dontFragment: allocation.dontFragment,
     })
     return relay
@@ -253,6 +255,7 @@ export class Lifecycle {
 
   #discard(allocation: Allocation): void {
     this.#core.timers.cancel(allocation)
+    this.#core.connections.endAll(allocation)
     const next = allocation.mobility?.next
     if (next) this.#core.outputs.push({ kind: 'link-in-use', link: next.link.id, inUse: false })
     for (const relay of allocation.relays) this.#closeRelay(relay)

@@ -12,6 +12,8 @@ export interface Success {
   readonly attributes?: (writer: StunWriter) => void
   /** Absent: back to where the request came from, by the way it came. */
   readonly to?: AnswerTarget
+  /** What is to follow the response. */
+  readonly afterwards?: () => void
 }
 
 /** Where an answer goes, and the link it leaves by. */

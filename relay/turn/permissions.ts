@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
-import { NEW_PEERS_SAVED_SECONDS, type Permission } from './allocation.ts'
+import { type Allocation, NEW_PEERS_SAVED_SECONDS, type Permission } from './allocation.ts'
+import type { TurnCore } from './core.ts'
 import { type Refusal, refuse } from './outcome.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import type { AllocationRequest, HandlerContext } from './request.ts'
@@ -11,12 +12,21 @@ export function refuseNewPeers(
   count: number,
 ): Refusal | undefined {
   if (count === 0) return undefined
-  const { permissionsPerAllocation, newPeersPerSecondPerAllocation } = core.config.limits
+  const { permissionsPerAllocation } = core.config.limits
   const full = allocation.permissions.length + count > permissionsPerAllocation
   if (full || !core.table.hasRoomForPermissions(count)) return refuse('permission-limit')
-  const { newPeerBucket } = allocation
-  const inTime = newPeerBucket.take(count, newPeersPerSecondPerAllocation, now, NEW_PEERS_SAVED_SECONDS)
-  return inTime ? undefined : refuse('new-peer-rate')
+  return withinNewPeerRate(core, allocation, count, now) ? undefined : refuse('new-peer-rate')
+}
+
+/** Counts peers that are new to an allocation; false where they come too fast. */
+export function withinNewPeerRate(
+  { config }: TurnCore,
+  { newPeerBucket }: Allocation,
+  count: number,
+  now: number,
+): boolean {
+  const { newPeersPerSecondPerAllocation } = config.limits
+  return newPeerBucket.take(count, newPeersPerSecondPerAllocation, now, NEW_PEERS_SAVED_SECONDS)
 }
 
 /** Installs or refreshes the permission for a peer's IP (RFC 8656 §9); undefined when the table is full. */

@@ -79,8 +79,8 @@ export const REFUSALS = {
   },
   'unsupported-transport': {
     code: ERROR.UnsupportedTransportProtocol,
-    means: 'REQUESTED-TRANSPORT asks for something else than this relay relays.',
-    remedy: 'Ask for UDP.',
+    means: 'REQUESTED-TRANSPORT asks for TCP while peers.tcp is off, or for neither UDP nor TCP.',
+    remedy: 'Ask for UDP, or set peers.tcp where clients need TCP peers.',
   },
   'unsupported-family': {
     code: ERROR.AddressFamilyNotSupported,
@@ -119,6 +119,43 @@ export const REFUSALS = {
     means:
       'The allocation asked for more new peers than limits.newPeersPerSecondPerAllocation allows; a search for hosts looks so. It is 403 because some browsers give up their relay at any other code.',
     remedy: 'Look at what that user does; raise the limit where it is a conference of very many.',
+  },
+  'tcp-off': {
+    code: ERROR.Forbidden,
+    means: 'A Connect on a TCP allocation, and peers.tcp was turned off since it was made.',
+    remedy: 'Nothing: the client ends that allocation.',
+  },
+  'relay-transport': {
+    code: ERROR.BadRequest,
+    means: 'Connect on a UDP allocation, or ChannelBind on a TCP allocation.',
+    remedy: 'Mend the client.',
+  },
+  'connection-exists': {
+    code: ERROR.ConnectionAlreadyExists,
+    means: 'The allocation has a connection with this peer and port, or one is being made.',
+    remedy: 'Nothing: the client uses the one it has.',
+  },
+  'connect-failed': {
+    code: ERROR.ConnectionTimeoutOrFailure,
+    means: 'The peer did not accept the connection, or the way to it is closed.',
+    remedy: 'See that the peer listens and that its firewall lets the relay in.',
+  },
+  'connect-timeout': {
+    code: ERROR.ConnectionTimeoutOrFailure,
+    means: 'The peer has not answered in 30 seconds.',
+    remedy: 'See that the peer is there and that its firewall lets the relay in.',
+  },
+  'connection-limit': {
+    code: ERROR.InsufficientCapacity,
+    means:
+      'limits.peerConnections, limits.peerConnectionsPerAllocation or limits.pendingPeerConnectionsPerAllocation is reached.',
+    remedy: 'Find out what the client does with so many peers; raise the limit.',
+  },
+  'no-connection': {
+    code: ERROR.BadRequest,
+    means:
+      'ConnectionBind names a CONNECTION-ID that is of another user, bound already, older than 30 seconds, or none.',
+    remedy: 'Where it is frequent: see that clients open data connections to the relay they allocated on.',
   },
   'channel-number': {
     code: ERROR.BadRequest,

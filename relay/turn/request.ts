@@ -14,7 +14,10 @@ export interface Request {
   readonly from: Link
   readonly client: TransportAddress
   readonly now: number
-  /** The live or pending allocation of the 5-tuple, or that of the ticket of a client that moves. */
+  /**
+   * The live or pending allocation of the 5-tuple, that of the ticket of a client that moves, or that of the
+   * connection that a ConnectionBind names: of whoever made it, until credentials say who asks.
+   */
   readonly allocation: Allocation | undefined
   /** Why the MOBILITY-TICKET of a Refresh is of no use (RFC 8016 §3.2.2). */
   readonly ticketRefusal: Refusal | undefined

@@ -5,7 +5,7 @@ import { CLASS, METHOD, methodName } from '../stun/methods.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
 import { OFFERED_PASSWORD_ALGORITHMS } from '../stun/password-algorithm.ts'
 import type { StunWriter } from '../stun/writer.ts'
-import type { Allocation, AllocationOwner } from './allocation.ts'
+import type { Allocation, AllocationOwner, RequestTransaction } from './allocation.ts'
 import { chargeAnswer } from './answer-budget.ts'
 import type { Refused } from './contract.ts'
 import type { TurnCore } from './core.ts'
@@ -47,20 +47,31 @@ export class Responder {
       reader.hasFingerprint,
     )
     this.#count(reader.method, request, outcome)
+    if (outcome.kind === 'success') outcome.afterwards?.()
   }
 
-  /** Answers the Allocate that made an allocation, some time after it came. */
-  succeedLater(method: number, allocation: Allocation, attributes: (writer: StunWriter) => void): void {
-    this.#core.writer.startWords(method, CLASS.Success, allocation.transaction)
+  /** Answers the Allocate that made an allocation, or another request on it, some time after it came. */
+  succeedLater(
+    method: number,
+    allocation: Allocation,
+    attributes: (writer: StunWriter) => void,
+    transaction: RequestTransaction = allocation.transaction,
+  ): void {
+    this.#core.writer.startWords(method, CLASS.Success, transaction)
     attributes(this.#core.writer)
-    this.#finish(method, this.#target(allocation), allocation.transaction.hasFingerprint)
+    this.#finish(method, this.#target(allocation), transaction.hasFingerprint)
     this.#core.counters.countResponse(methodName(method))
   }
 
-  refuseLater(method: number, allocation: Allocation, refusal: Refusal): void {
+  refuseLater(
+    method: number,
+    allocation: Allocation,
+    refusal: Refusal,
+    transaction: RequestTransaction = allocation.transaction,
+  ): void {
     const target = this.#target(allocation)
-    this.#core.writer.startWords(method, CLASS.Error, allocation.transaction).addErrorCode(refusal.code)
-    this.#finish(method, target, allocation.transaction.hasFingerprint)
+    this.#core.writer.startWords(method, CLASS.Error, transaction).addErrorCode(refusal.code)
+    this.#finish(method, target, transaction.hasFingerprint)
     this.#count(method, target, refusal)
   }
 

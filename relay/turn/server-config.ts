@@ -24,6 +24,8 @@ export interface TurnServerConfig {
   /** Undefined: off. */
   readonly natDiscovery: NatDiscoveryOptions | undefined
   readonly peers: PeerPolicyOptions
+  /** Whether clients may ask for TCP allocations (RFC 6062). */
+  readonly tcpPeers: boolean
   readonly limits: RelayLimits
 }
 
@@ -78,6 +80,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
         config.control.port,
       ]),
     },
+    tcpPeers: config.peers.tcp,
     limits: config.limits,
   }
 }

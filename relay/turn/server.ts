@@ -1,7 +1,15 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { isChannelDataByte } from '../stun/channel-data.ts'
 import { CLASS, METHOD } from '../stun/methods.ts'
-import type { AllocationEnd, BindFailure, Forward, Link, Output, TurnMachine } from './contract.ts'
+import type {
+  AllocationEnd,
+  BindFailure,
+  DataSource,
+  Forward,
+  Link,
+  Output,
+  TurnMachine,
+} from './contract.ts'
 import { type CoreOptions, TurnCore } from './core.ts'
 import type { TurnCounters } from './counters.ts'
 import { DataPath } from './data-path.ts'
@@ -12,6 +20,8 @@ import { reportPeerError } from './peer-error.ts'
 import type { HandlerContext } from './request.ts'
 import { Responder } from './responder.ts'
 import type { TurnServerConfig } from './server-config.ts'
+import { DataConnections } from './tcp/data-connections.ts'
+import { PeerConnection } from './tcp/peer-connection.ts'
 
 /**
  * A TURN server (RFC 8656) without I/O: see `contract.ts` for what goes in and comes out. Behind it are one
@@ -23,6 +33,7 @@ export class TurnServer implements TurnMachine {
   readonly #responder: Responder
   readonly #lifecycle: Lifecycle
   readonly #dataPath: DataPath
+  readonly #dataConnections: DataConnections
   readonly #context: HandlerContext
 
   /** Throws an Error that says which entry of the configuration cannot be used. */
@@ -31,6 +42,7 @@ export class TurnServer implements TurnMachine {
     this.#responder = new Responder(this.#core)
     this.#lifecycle = new Lifecycle(this.#core, this.#responder)
     this.#dataPath = new DataPath(this.#core)
+    this.#dataConnections = new DataConnections(this.#core, this.#responder)
     this.#context = { core: this.#core, lifecycle: this.#lifecycle }
   }
 
@@ -49,6 +61,11 @@ export class TurnServer implements TurnMachine {
 
   get channelCount(): number {
     return this.#core.table.channelCount
+  }
+
+  /** Connections to and from peers of TCP allocations, those included that are being made (RFC 6062). */
+  get peerConnectionCount(): number {
+    return this.#core.connections.size
   }
 
   /** Ports that EVEN-PORT holds for a later Allocate. */
@@ -105,6 +122,8 @@ export class TurnServer implements TurnMachine {
     if (!closed) return
     this.#core.links.delete(link)
     this.#core.natDiscovery.remove(closed)
+    const bound = this.#core.connections.onLink(link)
+    if (bound) this.#core.connections.end(bound, 'closed')
     for (const allocation of this.#core.table.onLink(closed)) {
       const next = allocation.mobility?.next
       if (next?.link.id === link) this.#core.table.dropNext(allocation)
@@ -167,12 +186,31 @@ export class TurnServer implements TurnMachine {
     this.#lifecycle.relayBindFailed(relay, failure, now)
   }
 
+  handlePeerConnection(relay: number, from: TransportAddress, now: number): number | undefined {
+    return this.#dataConnections.accept(relay, from, now)
+  }
+
+  peerConnected(connection: number, now: number): void {
+    this.#dataConnections.connected(connection, now)
+  }
+
+  peerClosed(connection: number): void {
+    this.#dataConnections.closed(connection)
+  }
+
+  handleSplicedData(connection: number, source: DataSource, bytes: number, now: number): number {
+    return this.#dataConnections.relayed(connection, source, bytes, now)
+  }
+
   pollTimeout(): number {
     return this.#core.timers.nextDeadline
   }
 
   handleTimeout(now: number): void {
-    this.#core.timers.advance(now, (timer) => this.#lifecycle.fire(timer, now))
+    this.#core.timers.advance(now, (timer) => {
+      if (timer instanceof PeerConnection) this.#dataConnections.expire(timer)
+      else this.#lifecycle.fire(timer, now)
+    })
   }
 
   nextOutput(): Output | undefined {

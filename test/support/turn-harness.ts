@@ -73,6 +73,8 @@ export interface Heard {
   lifetime?: number
   unknown?: number[]
   token?: Uint8Array
+  /** CONNECTION-ID. */
+  connection?: number
   data?: string
   authentic: boolean
 }
@@ -107,7 +109,7 @@ export class TurnHarness {
   /** `io` is what the sockets can do, and who does the cryptography. */
   constructor(
     input: Partial<RelayConfigInput> = {},
-    io: { dontFragment?: boolean; crypto?: StunCrypto } = {},
+    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: StunCrypto } = {},
   ) {
     const config = turnServerConfig(relayConfigFor(input))
     this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })
@@ -322,6 +324,9 @@ function readInto(heard: Heard, reader: StunReader, i: number, into: TransportAd
       break
     case ATTRIBUTE.Lifetime:
       heard.lifetime = readUint32Value(reader, i) ?? Number.NaN
+      break
+    case ATTRIBUTE.ConnectionId:
+      heard.connection = readUint32Value(reader, i) ?? Number.NaN
       break
     case ATTRIBUTE.UnknownAttributes:
       heard.unknown = readTypeList(reader, i)

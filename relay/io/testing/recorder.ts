@@ -1,5 +1,11 @@
 import type { TransportAddress } from '../../stun/address.ts'
-import { type BindFailure, HEAD_ROOM_BYTES, type Link, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
+import {
+  type BindFailure,
+  type DataSource,
+  HEAD_ROOM_BYTES,
+  type Link,
+  TAIL_ROOM_BYTES,
+} from '../../turn/contract.ts'
 import type { IoHandler } from '../io.ts'
 
 export interface Received {
@@ -16,10 +22,17 @@ export class Recorder implements IoHandler {
   readonly peer: Received[] = []
   readonly bound: number[] = []
   readonly failed: [relay: number, failure: BindFailure][] = []
+  readonly connected: number[] = []
+  readonly closedPeers: number[] = []
+  readonly spliced: Record<DataSource, number> = { client: 0, peer: 0 }
   wakes = 0
   /** Called for each client frame before it is kept. */
   onClientData: IoHandler['clientData'] = () => undefined
   onPeerData: IoHandler['peerData'] = () => undefined
+  /** The number that a peer's connection is given; undefined closes it. */
+  onPeerConnection: IoHandler['peerConnection'] = () => undefined
+  /** When more may be read. */
+  onSpliced: IoHandler['splicedData'] = () => 0
   readonly #waiters = new Set<() => void>()
 
   /** Resolves as soon as the condition holds; the test's own time limit ends a wait in vain. */
@@ -53,6 +66,25 @@ export class Recorder implements IoHandler {
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     this.onPeerData(relay, from, buffer, offset, length)
     this.peer.push({ socket: relay, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
+  }
+
+  peerConnection(relay: number, from: TransportAddress): number | undefined {
+    const connection = this.onPeerConnection(relay, from)
+    this.#changed()
+    return connection
+  }
+
+  peerConnected(connection: number): void {
+    this.connected.push(connection)
+  }
+
+  peerClosed(connection: number): void {
+    this.closedPeers.push(connection)
+  }
+
+  splicedData(connection: number, link: number, source: DataSource, bytes: number): number {
+    this.spliced[source] += bytes
+    return this.onSpliced(connection, link, source, bytes)
   }
 
   relayBound(relay: number): void {

@@ -2,6 +2,7 @@ import type { AddressFamily } from '../../stun/address.ts'
 import { ATTRIBUTE, TRANSPORT_PROTOCOL } from '../../stun/attribute-types.ts'
 import { readFirstByte } from '../../stun/attributes.ts'
 import type { StunReader } from '../../stun/reader.ts'
+import type { RelayTransport } from '../contract.ts'
 import type { TurnCore } from '../core.ts'
 import { drainRefusal } from '../drain.ts'
 import type { PortChoice } from '../lifecycle.ts'
@@ -11,6 +12,7 @@ import type { AuthenticRequest, RequestHandler } from '../request.ts'
 import { TOKEN_BYTES } from '../reservations.ts'
 import { readFamily } from './address-family.ts'
 import { writeAllocateSuccess } from './allocate-success.ts'
+import { tcpRefusal } from './allocate-tcp.ts'
 import { grantLifetime, requestedLifetime } from './lifetime.ts'
 
 /** Allocate: the checks of RFC 8656 §7.2, in its order; the answer follows when the relay sockets are bound. */
@@ -40,10 +42,16 @@ export const allocate: RequestHandler = {
   },
 }
 
+const RELAY_TRANSPORTS: ReadonlyMap<number, RelayTransport> = new Map([
+  [TRANSPORT_PROTOCOL.Udp, 'udp'],
+  [TRANSPORT_PROTOCOL.Tcp, 'tcp'],
+])
+
 interface Wish {
   readonly families: readonly AddressFamily[]
   readonly port: PortChoice
   readonly lifetimeSeconds: number
+  readonly transport: RelayTransport
   readonly dontFragment: boolean
   readonly mobile: boolean
 }
@@ -59,10 +67,13 @@ function answerAgain(core: TurnCore, { allocation, reader, owner, now }: Authent
 
 function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   const { reader } = request
-  const transport = reader.find(ATTRIBUTE.RequestedTransport)
-  const protocol = transport < 0 ? undefined : readFirstByte(reader, transport)
+  const requested = reader.find(ATTRIBUTE.RequestedTransport)
+  const protocol = requested < 0 ? undefined : readFirstByte(reader, requested)
   if (protocol === undefined) return refuse('bad-request')
-  if (protocol !== TRANSPORT_PROTOCOL.Udp) return refuse('unsupported-transport')
+  const transport = RELAY_TRANSPORTS.get(protocol)
+  if (!transport) return refuse('unsupported-transport')
+  const unfit = transport === 'tcp' ? tcpRefusal(core, request) : undefined
+  if (unfit) return unfit
   const dontFragment = reader.find(ATTRIBUTE.DontFragment)
   if (dontFragment >= 0 && reader.valueLength(dontFragment) !== 0) return refuse('bad-request')
   const port = readPortChoice(core, request)
@@ -79,6 +90,7 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
     families,
     port,
     lifetimeSeconds: grantLifetime(core, lifetime),
+    transport,
     dontFragment: dontFragment >= 0,
     mobile,
   }

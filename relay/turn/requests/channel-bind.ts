@@ -13,6 +13,8 @@ import type { AllocationRequest, HandlerContext, RequestHandler } from '../reque
 export const channelBind: RequestHandler = {
   needs: 'allocation',
   handle(context, request): Outcome {
+    // A TCP allocation has data connections instead (RFC 6062 §3).
+    if (request.allocation.transport === 'tcp') return refuse('relay-transport')
     const wish = readWish(request.reader)
     if (!wish) return refuse('bad-request')
     if (!isChannelNumber(wish.number)) return refuse('channel-number')
