@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ip, listenPort } from './config-fields.ts'
+import { ip, listenPort, network } from './config-fields.ts'
 
 /** One entry of `listeners`. */
 export const listener = z.strictObject({
@@ -8,4 +8,18 @@ export const listener = z.strictObject({
     .describe('What clients speak; tls tells plain TCP apart by the first byte.'),
   address: ip.optional().describe('Literal address to bind. Absent: every address of relay.addresses.'),
   port: listenPort.describe('Port to listen on; 0 lets the system choose one, which the log then names.'),
+  proxyProtocol: z
+    .strictObject({
+      from: z
+        .array(network)
+        .min(1)
+        .max(64)
+        .describe(
+          'Addresses or CIDRs of the balancers. From them everything must have a header, from others nothing.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Load balancers in front that say who the client is by the PROXY protocol, version 2: in front of a connection, before TLS; over UDP in front of each datagram. Absent: none.',
+    ),
 })

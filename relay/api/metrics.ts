@@ -76,6 +76,10 @@ export const RELAY_METRICS = {
     help: 'Connections closed because their bytes were neither STUN nor ChannelData',
   },
   turnfleet_relay_tls_handshake_failures_total: { kind: 'counter', help: 'TLS handshakes that failed' },
+  turnfleet_relay_proxy_headers_refused_total: {
+    kind: 'counter',
+    help: 'Datagrams dropped and connections closed because a load balancer put no valid PROXY protocol header in front',
+  },
   turnfleet_relay_client_queue_drops_total: {
     kind: 'counter',
     help: 'Frames dropped because a client read its connection too slowly',

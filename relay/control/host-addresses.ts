@@ -1,5 +1,4 @@
 import { networkInterfaces } from 'node:os'
-import { isDeepStrictEqual } from 'node:util'
 import type { RelayAddress, RelayConfig } from '../api/config.ts'
 import type { ListenerOptions } from '../io/io.ts'
 
@@ -32,11 +31,19 @@ export function wantedListeners(
   const binds = [...new Set(addresses.map(({ bind }) => bind))]
   // An unspecified address holds the port on every address of its family.
   const everywhere = binds.filter((bind) => bind === unspecified(bind) || !binds.includes(unspecified(bind)))
-  const wanted = listeners.flatMap(({ protocol, address, port }) =>
-    (address ? [address] : everywhere).map((host) => ({ protocol, address: host, port })),
+  const wanted = listeners.flatMap(({ protocol, address, port, proxyProtocol }) =>
+    (address ? [address] : everywhere).map((host) => ({
+      protocol,
+      address: host,
+      port,
+      ...(proxyProtocol && { proxyFrom: proxyProtocol.from }),
+    })),
   )
   const further = discoveryListeners(natDiscovery).filter(
-    (one) => !wanted.some((other) => isDeepStrictEqual(one, other)),
+    (one) =>
+      !wanted.some(
+        ({ protocol, address, port }) => protocol === 'udp' && address === one.address && port === one.port,
+      ),
   )
   return [...wanted, ...further]
 }

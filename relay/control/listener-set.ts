@@ -61,6 +61,6 @@ export class ListenerSet {
 }
 
 /** Listeners on port 0 are told apart by their place. */
-function keyOf({ protocol, address, port }: ListenerOptions, index: number): string {
-  return `${protocol} ${address} ${port === 0 ? `any ${index}` : port}`
+function keyOf({ protocol, address, port, proxyFrom = [] }: ListenerOptions, index: number): string {
+  return [protocol, address, port === 0 ? `any ${index}` : port, ...proxyFrom].join(' ')
 }

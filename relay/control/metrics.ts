@@ -96,6 +96,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_streams_refused_total: ({ io }) => byKey(io.streamsRefused, 'reason'),
   turnfleet_relay_stream_framing_errors_total: ({ io }) => [[io.framingErrors]],
   turnfleet_relay_tls_handshake_failures_total: ({ io }) => [[io.tlsHandshakeFailures]],
+  turnfleet_relay_proxy_headers_refused_total: ({ io }) => [[io.proxyHeadersRefused]],
   turnfleet_relay_client_queue_drops_total: ({ io }) => [[io.clientQueueDrops]],
   turnfleet_relay_send_errors_total: ({ io }) => [[io.sendErrors]],
   turnfleet_relay_faults_total: ({ faults }) => [[faults]],

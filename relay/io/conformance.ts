@@ -2,6 +2,7 @@ import { describe } from 'node:test'
 import type { RelayIo } from './io.ts'
 import { datagramTests } from './testing/datagram-tests.ts'
 import { lifecycleTests } from './testing/lifecycle-tests.ts'
+import { proxyTests } from './testing/proxy-tests.ts'
 import { streamLimitTests } from './testing/stream-limit-tests.ts'
 import { streamTests } from './testing/stream-tests.ts'
 import { tlsTests } from './testing/tls-tests.ts'
@@ -13,6 +14,7 @@ export function describeRelayIo(name: string, create: () => RelayIo): void {
     streamTests(create)
     streamLimitTests(create)
     tlsTests(create)
+    proxyTests(create)
     lifecycleTests(create)
   })
 }

@@ -13,6 +13,8 @@ export interface ListenerOptions {
   readonly address: string
   /** 0 lets the system choose; the chosen port is in the result. */
   readonly port: number
+  /** Balancers that put a PROXY protocol header (version 2) in front: addresses and CIDR blocks. Absent: none. */
+  readonly proxyFrom?: readonly string[]
 }
 
 export interface BoundListener {
@@ -91,6 +93,8 @@ export interface IoCounters {
   /** Streams refused or closed by a limit. */
   readonly streamsRefused: Record<StreamRefusal, number>
   tlsHandshakeFailures: number
+  /** Datagrams dropped and streams closed because a balancer put no valid PROXY protocol header in front. */
+  proxyHeadersRefused: number
   streamsOpen: number
 }
 
@@ -101,6 +105,7 @@ export function newIoCounters(): IoCounters {
     framingErrors: 0,
     streamsRefused: { total: 0, address: 0, 'half-open': 0, 'first-message': 0 },
     tlsHandshakeFailures: 0,
+    proxyHeadersRefused: 0,
     streamsOpen: 0,
   }
 }

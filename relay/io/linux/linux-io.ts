@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
 import { NumberMap } from '../../stun/number-map.ts'
@@ -16,6 +17,7 @@ import {
 import { listenError } from '../listen-error.ts'
 import { secureContext } from '../portable/secure-context.ts'
 import { Streams } from '../portable/streams.ts'
+import { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
 import { Poller } from './poller.ts'
@@ -36,6 +38,8 @@ interface Endpoint {
   readonly kind: 'listener' | 'relay'
   /** Of the link, or of the relay socket. */
   readonly id: number
+  /** Of a listener whose datagrams balancers put a header in front of. */
+  readonly proxied?: ProxiedDatagrams | undefined
 }
 
 /**
@@ -98,10 +102,10 @@ export class LinuxIo implements RelayIo {
 
   async listen(options: ListenerOptions): Promise<BoundListener> {
     const id = ++this.#lastId
-    const { protocol, address, port } = options
+    const { protocol } = options
     try {
       if (protocol === 'udp') return this.#listenUdp(id, options)
-      const bound = await this.#streams.listen(id, protocol, address, port)
+      const bound = await this.#streams.listen(id, protocol, options)
       return { id, protocol, address: bound.address, port: bound.port }
     } catch (error) {
       throw listenError(options, error as NodeJS.ErrnoException)
@@ -144,7 +148,8 @@ export class LinuxIo implements RelayIo {
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     const listener = this.#listeners.get(link)
     if (listener) {
-      this.#push(listener.socket, to, buffer, offset, length)
+      const way = listener.proxied ? listener.proxied.wayTo(to) : to
+      this.#push(listener.socket, way, buffer, offset, length)
       return
     }
     this.#streams.get(link)?.send(buffer, offset, length)
@@ -176,12 +181,13 @@ export class LinuxIo implements RelayIo {
     this.#poller.close()
   }
 
-  #listenUdp(id: number, { protocol, address, port }: ListenerOptions): BoundListener {
+  #listenUdp(id: number, { protocol, address, port, proxyFrom }: ListenerOptions): BoundListener {
     const bind = parseAddress(address, port)
     if (!bind) throw new Error(`${address} is no literal IP address`)
     const socket = this.#sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES })
     const { local } = socket
-    this.#open(this.#listeners, { socket, kind: 'listener', id })
+    const proxied = proxyFrom && this.#proxiedDatagrams(proxyFrom)
+    this.#open(this.#listeners, { socket, kind: 'listener', id, proxied })
     this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined })
     return { id, protocol, address: formatIp(local), port: local.port }
   }
@@ -228,17 +234,30 @@ export class LinuxIo implements RelayIo {
   }
 
   /** False where the socket is known to hold no more. */
-  #takeBatch({ socket, kind, id }: Endpoint): boolean {
+  #takeBatch({ socket, kind, id, proxied }: Endpoint): boolean {
     if (!socket.open) return false
     const handler = this.#started()
     const ring = this.#ring
     const { bytes } = this.#memory
     const more = ring.receive(socket.fd)
     while (socket.open && ring.next()) {
-      if (kind === 'listener') handler.clientData(id, ring.from, bytes, ring.offset, ring.length)
+      if (proxied) this.#takeProxied(id, proxied)
+      else if (kind === 'listener') handler.clientData(id, ring.from, bytes, ring.offset, ring.length)
       else handler.peerData(id, ring.from, bytes, ring.offset, ring.length)
     }
     return more
+  }
+
+  #takeProxied(id: number, proxied: ProxiedDatagrams): void {
+    const { from, offset, length } = this.#ring
+    const { bytes } = this.#memory
+    if (!proxied.open(from, bytes, offset, length)) return
+    this.#started().clientData(id, proxied.client, bytes, proxied.offset, proxied.length)
+  }
+
+  #proxiedDatagrams(from: readonly string[]): ProxiedDatagrams {
+    const seed = randomBytes(4).readUInt32LE()
+    return new ProxiedDatagrams({ from, counters: this.counters, now: this.now, seed })
   }
 
   /** Says how `bindRelay` went: later than its call, which may come from within an answer. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
 import { NumberMap } from '../../stun/number-map.ts'
@@ -13,6 +14,7 @@ import {
   type TlsMaterial,
 } from '../io.ts'
 import { listenError } from '../listen-error.ts'
+import { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
 import { Arena } from './arena.ts'
 import { secureContext } from './secure-context.ts'
 import { Streams } from './streams.ts'
@@ -20,11 +22,17 @@ import { UdpSocket } from './udp-socket.ts'
 
 const TIMER_MAX_MS = 2_147_483_647
 
+/** `proxied` where balancers put a header in front of datagrams. */
+interface UdpListener {
+  readonly socket: UdpSocket
+  readonly proxied: ProxiedDatagrams | undefined
+}
+
 /** RelayIo on node:dgram, node:net and node:tls: any operating system, one thread, no privilege. */
 export class PortableIo implements RelayIo {
   readonly counters = newIoCounters()
   readonly #arena = new Arena()
-  readonly #udpListeners = new Map<number, UdpSocket>()
+  readonly #udpListeners = new Map<number, UdpListener>()
   readonly #relays = new NumberMap<UdpSocket>()
   readonly #streams: Streams
   #handler: IoHandler | undefined
@@ -68,12 +76,7 @@ export class PortableIo implements RelayIo {
     const id = ++this.#lastId
     try {
       if (options.protocol === 'udp') return await this.#listenUdp(id, options)
-      const { address, port } = await this.#streams.listen(
-        id,
-        options.protocol,
-        options.address,
-        options.port,
-      )
+      const { address, port } = await this.#streams.listen(id, options.protocol, options)
       return { id, protocol: options.protocol, address, port }
     } catch (error) {
       throw listenError(options, error as NodeJS.ErrnoException)
@@ -84,7 +87,7 @@ export class PortableIo implements RelayIo {
     const udp = this.#udpListeners.get(id)
     if (!udp) return this.#streams.closeListener(id)
     this.#udpListeners.delete(id)
-    await udp.close()
+    await udp.socket.close()
     this.#started().linkClosed(id)
     this.#started().batchEnd()
   }
@@ -128,7 +131,7 @@ export class PortableIo implements RelayIo {
 
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     const udp = this.#udpListeners.get(link)
-    if (udp) udp.send(to, buffer, offset, length)
+    if (udp) udp.socket.send(udp.proxied?.wayTo(to) ?? to, buffer, offset, length)
     else this.#streams.get(link)?.send(buffer, offset, length)
   }
 
@@ -145,7 +148,8 @@ export class PortableIo implements RelayIo {
   }
 
   async close(): Promise<void> {
-    const sockets = [...this.#udpListeners.values(), ...this.#relays.values()]
+    const listeners = [...this.#udpListeners.values()].map(({ socket }) => socket)
+    const sockets = [...listeners, ...this.#relays.values()]
     this.#udpListeners.clear()
     this.#relays.clear()
     await Promise.all([this.#streams.close(), ...sockets.map((socket) => socket.close())])
@@ -153,8 +157,9 @@ export class PortableIo implements RelayIo {
     this.wakeAt(Number.POSITIVE_INFINITY)
   }
 
-  #listenUdp(id: number, { address, port }: ListenerOptions): Promise<BoundListener> {
+  #listenUdp(id: number, { address, port, proxyFrom }: ListenerOptions): Promise<BoundListener> {
     const handler = this.#started()
+    const proxied = proxyFrom && this.#proxiedDatagrams(proxyFrom)
     return new Promise((resolve, reject) => {
       const socket: UdpSocket = new UdpSocket(
         { address, port, bufferBytes: LISTENER_BUFFER_BYTES },
@@ -162,7 +167,7 @@ export class PortableIo implements RelayIo {
         {
           bound: (boundAddress, boundPort) => {
             queueMicrotask(() => {
-              this.#udpListeners.set(id, socket)
+              this.#udpListeners.set(id, { socket, proxied })
               const local = parseAddress(boundAddress, boundPort)!
               handler.linkOpened({ id, transport: 'udp', local, remote: undefined })
               resolve({ id, protocol: 'udp', address: boundAddress, port: boundPort })
@@ -170,7 +175,10 @@ export class PortableIo implements RelayIo {
           },
           failed: reject,
           received: (from, buffer, offset, length) => {
-            handler.clientData(id, from, buffer, offset, length)
+            if (!proxied) handler.clientData(id, from, buffer, offset, length)
+            else if (proxied.open(from, buffer, offset, length)) {
+              handler.clientData(id, proxied.client, buffer, proxied.offset, proxied.length)
+            }
             handler.batchEnd()
           },
           sendFailed: () => void this.counters.sendErrors++,
@@ -178,6 +186,11 @@ export class PortableIo implements RelayIo {
       )
       socket.bind()
     })
+  }
+
+  #proxiedDatagrams(from: readonly string[]): ProxiedDatagrams {
+    const seed = randomBytes(4).readUInt32LE()
+    return new ProxiedDatagrams({ from, counters: this.counters, now: this.now, seed })
   }
 
   /** Binding ends within the call on some systems; the answer must not come before `bindRelay` has returned. */

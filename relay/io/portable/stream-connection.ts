@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { TransportAddress } from '../../stun/address.ts'
-import { parseAddress } from '../../stun/address-text.ts'
+import { formatIp, parseAddress } from '../../stun/address-text.ts'
 import { StreamFramer } from '../../stun/framing.ts'
+import type { ProxyHeader } from '../../stun/proxy-header.ts'
 import type { Link } from '../../turn/contract.ts'
 import type { StreamLimits } from '../io.ts'
+import { StreamPreface } from '../proxy/stream-preface.ts'
 import { StreamWriter } from './stream-writer.ts'
 
 /** What a connection tells its owner. */
@@ -12,6 +14,10 @@ export interface StreamEvents {
   readonly now: () => number
   /** The id of the link that opens with the first whole message. */
   readonly nextLinkId: () => number
+  /** A balancer has said who the client is; false where that one has too many streams. */
+  identified(connection: StreamConnection): boolean
+  /** A balancer has sent something else than a header. */
+  headerRefused(): void
   opened(connection: StreamConnection): void
   received(connection: StreamConnection, buffer: Uint8Array, offset: number, length: number): void
   /** All that one read brought was handed over. */
@@ -26,6 +32,15 @@ export interface StreamEvents {
   handshakeFailed(): void
 }
 
+export interface StreamOptions {
+  /** Absent: TLS is not spoken. */
+  readonly secureContext: SecureContext | undefined
+  /** Whether a balancer puts a header in front. */
+  readonly proxied: boolean
+  readonly limits: StreamLimits
+  readonly events: StreamEvents
+}
+
 /** First byte of a TLS record that carries a handshake (RFC 8446 §5.1); no STUN method in use starts so. */
 const TLS_HANDSHAKE_BYTE = 0x16
 /** How long a stream that is being closed may take to deliver what is queued. */
@@ -38,7 +53,9 @@ export class StreamConnection {
   link: Link | undefined
   /** When it is closed unless something happens, on the clock of `now`. */
   deadline: number
-  readonly remoteIp: string
+  remoteIp: string
+  /** Counted by its owner under that address. */
+  counted = false
   /** Never in use so far. */
   halfOpen = true
   readonly #socket: Socket
@@ -55,12 +72,7 @@ export class StreamConnection {
   #ending = false
   #closed = false
 
-  constructor(
-    socket: Socket,
-    secureContext: SecureContext | undefined,
-    limits: StreamLimits,
-    events: StreamEvents,
-  ) {
+  constructor(socket: Socket, { secureContext, proxied, limits, events }: StreamOptions) {
     this.#socket = socket
     this.#stream = socket
     this.#secured = false
@@ -74,7 +86,8 @@ export class StreamConnection {
     socket.setKeepAlive(true, 60_000)
     socket.on('error', () => this.destroy())
     socket.on('close', () => this.#onClose())
-    socket.once('data', (chunk: Buffer) => this.#detect(chunk, secureContext))
+    if (proxied) this.#readPreface(new StreamPreface(), secureContext)
+    else socket.once('data', (chunk: Buffer) => this.#detect(chunk, secureContext))
   }
 
   get remote(): TransportAddress {
@@ -111,6 +124,29 @@ export class StreamConnection {
   destroy(): void {
     this.#stream.destroy()
     this.#socket.destroy()
+  }
+
+  #readPreface(preface: StreamPreface, secureContext: SecureContext | undefined): void {
+    this.#socket.once('data', (chunk: Buffer) => {
+      const taken = preface.take(chunk)
+      if (taken === 0) this.#readPreface(preface, secureContext)
+      else if (taken < 0) {
+        this.#events.headerRefused()
+        this.destroy()
+      } else if (!this.#identify(preface.header)) this.destroy()
+      else if (taken < chunk.length) this.#detect(chunk.subarray(taken), secureContext)
+      else this.#socket.once('data', (next: Buffer) => this.#detect(next, secureContext))
+    })
+  }
+
+  /** A balancer that checks whether the relay lives is a client itself. */
+  #identify({ relayed, source, destination }: ProxyHeader): boolean {
+    if (relayed) {
+      this.#remote.copyFrom(source)
+      this.#local.copyFrom(destination)
+      this.remoteIp = formatIp(source)
+    }
+    return this.#events.identified(this)
   }
 
   #detect(chunk: Buffer, secureContext: SecureContext | undefined): void {

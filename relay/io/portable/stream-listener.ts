@@ -1,11 +1,13 @@
 import net from 'node:net'
+import type { TransportAddress } from '../../stun/address.ts'
+import { TrustedSources } from '../proxy/trusted-sources.ts'
 
 /** One listening TCP socket, shared by the `tcp` and `tls` listeners that name the same address and port. */
 export class StreamListener {
   readonly address: string
   readonly port: number
   readonly #server: net.Server
-  readonly #users = new Map<number, 'tcp' | 'tls'>()
+  readonly #users = new Map<number, { protocol: 'tcp' | 'tls'; balancers: TrustedSources }>()
 
   private constructor(server: net.Server, bound: net.AddressInfo) {
     this.#server = server
@@ -36,15 +38,20 @@ export class StreamListener {
   }
 
   get acceptsTls(): boolean {
-    return [...this.#users.values()].includes('tls')
+    return [...this.#users.values()].some(({ protocol }) => protocol === 'tls')
   }
 
   get unused(): boolean {
     return this.#users.size === 0
   }
 
-  addUser(id: number, protocol: 'tcp' | 'tls'): void {
-    this.#users.set(id, protocol)
+  /** Whether an address is that of a balancer, which puts a header in front of its streams. */
+  trusts(address: TransportAddress): boolean {
+    return [...this.#users.values()].some(({ balancers }) => balancers.includes(address))
+  }
+
+  addUser(id: number, protocol: 'tcp' | 'tls', proxyFrom?: readonly string[]): void {
+    this.#users.set(id, { protocol, balancers: new TrustedSources(proxyFrom) })
   }
 
   /** False where it is not a user. */

@@ -1,6 +1,13 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
-import { DEFAULT_STREAM_LIMITS, type IoCounters, type IoHandler, type StreamLimits } from '../io.ts'
+import { parseAddress } from '../../stun/address-text.ts'
+import {
+  DEFAULT_STREAM_LIMITS,
+  type IoCounters,
+  type IoHandler,
+  type ListenerOptions,
+  type StreamLimits,
+} from '../io.ts'
 import { AddressCounts } from './address-counts.ts'
 import { StreamConnection, type StreamEvents } from './stream-connection.ts'
 import { StreamListener } from './stream-listener.ts'
@@ -36,7 +43,11 @@ export class Streams {
   }
 
   /** Opens or shares the socket of an address and port. */
-  async listen(id: number, protocol: 'tcp' | 'tls', address: string, port: number): Promise<StreamListener> {
+  async listen(
+    id: number,
+    protocol: 'tcp' | 'tls',
+    { address, port, proxyFrom }: ListenerOptions,
+  ): Promise<StreamListener> {
     const key = `${address}|${port}`
     const shared = port === 0 ? undefined : this.#listeners.get(key)
     const opening =
@@ -44,7 +55,7 @@ export class Streams {
     if (!shared && port !== 0) this.#listeners.set(key, opening)
     try {
       const listener = await opening
-      listener.addUser(id, protocol)
+      listener.addUser(id, protocol, proxyFrom)
       this.#listeners.set(`${address}|${listener.port}`, opening)
       return listener
     } catch (error) {
@@ -79,19 +90,32 @@ export class Streams {
 
   #accept(listener: StreamListener, socket: Socket): void {
     const ip = socket.remoteAddress ?? ''
-    const refusal = this.#open.size >= this.limits.total ? 'total' : this.#byAddress.refusal(ip, this.limits)
+    const remote = parseAddress(ip, 0)
+    const proxied = remote !== undefined && listener.trusts(remote)
+    const refusal =
+      this.#open.size >= this.limits.total ? 'total' : !proxied && this.#byAddress.refusal(ip, this.limits)
     if (refusal) {
       this.#options.counters.streamsRefused[refusal]++
       socket.on('error', () => undefined)
       socket.destroy()
       return
     }
-    const context = listener.acceptsTls ? this.secureContext : undefined
-    const connection = new StreamConnection(socket, context, this.limits, this.#events)
-    this.#byAddress.opened(ip)
+    const secureContext = listener.acceptsTls ? this.secureContext : undefined
+    const connection = new StreamConnection(socket, {
+      secureContext,
+      proxied,
+      limits: this.limits,
+      events: this.#events,
+    })
+    if (!proxied) this.#count(connection)
     this.#open.add(connection)
     this.#options.counters.streamsOpen = this.#open.size
     this.#sweep ??= setInterval(() => this.#closeOverdue(), this.#sweepMs())
+  }
+
+  #count(connection: StreamConnection): void {
+    connection.counted = true
+    this.#byAddress.opened(connection.remoteIp)
   }
 
   #connectionEvents(): StreamEvents {
@@ -99,6 +123,16 @@ export class Streams {
     return {
       now,
       nextLinkId,
+      identified: (connection) => {
+        const refusal = this.#byAddress.refusal(connection.remoteIp, this.limits)
+        if (refusal) {
+          counters.streamsRefused[refusal]++
+          return false
+        }
+        this.#count(connection)
+        return true
+      },
+      headerRefused: () => void counters.proxyHeadersRefused++,
       opened: (connection) => {
         this.#byLink.set(connection.link!.id, connection)
         handler().linkOpened(connection.link!)
@@ -146,7 +180,7 @@ export class Streams {
     this.#open.delete(connection)
     this.#dirty.delete(connection)
     this.#options.counters.streamsOpen = this.#open.size
-    this.#byAddress.closed(connection.remoteIp, connection.halfOpen)
+    if (connection.counted) this.#byAddress.closed(connection.remoteIp, connection.halfOpen)
     if (this.#open.size === 0) {
       clearInterval(this.#sweep)
       this.#sweep = undefined
