@@ -88,6 +88,14 @@ export const SPEC_RULES: readonly SpecRule[] = [
       (spec.listeners ?? []).some((a, i, all) => all.findIndex((b) => sameSocket(a, b)) !== i),
   },
   {
+    at: 'listeners[].proxyProtocol.from[]',
+    cel: 'isIP(self) || isCIDR(self)',
+    message:
+      'each entry of listeners[].proxyProtocol.from must be an IP address or a CIDR, such as 203.0.113.0/24',
+    broken: ({ listeners }) =>
+      !(listeners ?? []).every(({ proxyProtocol }) => (proxyProtocol?.from ?? []).every(isIpOrCidr)),
+  },
+  {
     at: '',
     cel: "!has(self.listeners) || has(self.tls) || self.listeners.all(l, l.protocol != 'TLS')",
     message: 'a TLS listener needs a certificate: set tls.secretName, or remove the listener',

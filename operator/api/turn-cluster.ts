@@ -23,6 +23,21 @@ const listener = z.object({
     .enum(['UDP', 'TCP', 'TLS'])
     .describe('What clients speak. TLS tells plain TCP apart by the first byte, so both reach its port.'),
   port: port.describe('Port that every relay opens on its public addresses.'),
+  proxyProtocol: z
+    .object({
+      from: z
+        .array(z.string().min(2).max(43))
+        .min(1)
+        .max(64)
+        .meta({ 'x-kubernetes-list-type': 'set' })
+        .describe(
+          'Addresses or CIDRs of the load balancers. From them everything must have a header, from others nothing.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Load balancers in front of the relays that say who the client is by the PROXY protocol, version 2: in front of a connection, before TLS; over UDP in front of each datagram.',
+    ),
 })
 
 export const DEFAULT_LISTENERS = [

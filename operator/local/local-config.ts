@@ -26,9 +26,9 @@ export function localRelayConfig(
     addressesFile: relay.file('addresses.yaml'),
     operator: { url: operatorUrl, tokenFile: relay.file('token'), intervalSeconds: REPORT_INTERVAL_SECONDS },
     control: { address: '127.0.0.1', port: relay.options.controlPort },
-    listeners: effectiveListeners(cluster.spec).map(({ protocol, port }) => ({
-      protocol,
-      port: listeners.get(port) ?? port,
+    listeners: effectiveListeners(cluster.spec).map((listener) => ({
+      ...listener,
+      port: listeners.get(listener.port) ?? listener.port,
     })),
     relayPorts,
     identity: { uid: relay.uid, name: relay.options.name, cluster: relay.options.key },

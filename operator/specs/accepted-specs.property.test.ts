@@ -25,11 +25,15 @@ const relayPorts = mostly(
   of({ min: 49_152, max: 65_535 }, { min: 50_000 }, {}),
   fc.record({ min: port, max: port }),
 )
-const listener = fc.record({
-  name: mostly(of('a', 'b', 'c-1'), of('-', '')),
-  protocol: mostly(of('UDP', 'TCP', 'TLS'), of('DTLS')),
-  port,
-})
+const listener = fc.record(
+  {
+    name: mostly(of('a', 'b', 'c-1'), of('-', '')),
+    protocol: mostly(of('UDP', 'TCP', 'TLS'), of('DTLS')),
+    port,
+    proxyProtocol: fc.record({ from: fc.array(address, { maxLength: 3 }) }),
+  },
+  { requiredKeys: ['name', 'protocol', 'port'] },
+)
 
 const spec = fc.record(
   {

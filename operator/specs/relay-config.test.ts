@@ -62,6 +62,14 @@ test('a TLS listener serves plain TCP on its port, so that a TCP listener there 
   ])
 })
 
+test('the load balancers of a listener are told to the relay', () => {
+  const proxyProtocol = { from: ['10.0.0.0/8', '2001:db8::1'] }
+  const listeners = [{ name: 'udp', protocol: 'UDP' as const, port: 443, proxyProtocol }]
+  assert.deepEqual(relayConfig.parse(relayConfigFor(turnCluster({ listeners }), PLACE)).listeners, [
+    { protocol: 'udp', port: 443, proxyProtocol },
+  ])
+})
+
 test('relays that share a machine get ports of their own', () => {
   const listeners = [{ protocol: 'UDP' as const, port: 3480 }]
   const config = relayConfigFor(turnCluster(), {

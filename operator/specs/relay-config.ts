@@ -3,6 +3,8 @@ import { durationSeconds } from '../api/durations.ts'
 import { effectiveListeners } from '../api/listeners.ts'
 import type { Listener, TurnCluster } from '../api/turn-cluster.ts'
 
+type RelayListener = Omit<Listener, 'name'>
+
 /** What a driver decides about a relay's configuration: where its files lie and what this machine leaves it. */
 export interface RelayPlace {
   addressesFile?: string
@@ -13,7 +15,7 @@ export interface RelayPlace {
   operator?: RelayConfigInput['operator']
   control?: RelayConfigInput['control']
   /** Other listeners than those of the spec, where relays share a machine. */
-  listeners?: readonly Pick<Listener, 'protocol' | 'port'>[]
+  listeners?: readonly RelayListener[]
   /** Another range than that of the spec, where relays share an address. */
   relayPorts?: { min: number; max: number }
   identity?: RelayConfigInput['identity']
@@ -63,11 +65,13 @@ const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kern
 const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls' } as const
 
 /** A TLS listener takes plain TCP as well, so that a TCP listener on its port would be one too many. */
-function relayListeners(
-  listeners: readonly Pick<Listener, 'protocol' | 'port'>[],
-): RelayConfigInput['listeners'] {
+function relayListeners(listeners: readonly RelayListener[]): RelayConfigInput['listeners'] {
   const tlsPorts = new Set(listeners.filter((l) => l.protocol === 'TLS').map((l) => l.port))
   return listeners
     .filter((listener) => listener.protocol !== 'TCP' || !tlsPorts.has(listener.port))
-    .map(({ protocol, port }) => ({ protocol: PROTOCOLS[protocol], port }))
+    .map(({ protocol, port, proxyProtocol }) => ({
+      protocol: PROTOCOLS[protocol],
+      port,
+      ...(proxyProtocol && { proxyProtocol }),
+    }))
 }

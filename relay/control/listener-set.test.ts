@@ -112,3 +112,12 @@ test('NAT discovery listens for UDP on both addresses and both ports, each once 
     ['udp 203.0.113.1 3478', 'udp 203.0.113.1 3479', 'udp 10.0.0.2 3478', 'udp 10.0.0.2 3479'],
   )
 })
+
+test('a listener that balancers are named for anew is bound anew', async () => {
+  const { set, calls } = setUp()
+  await set.reconcile([{ ...on('udp', 1), proxyFrom: ['10.0.0.1'] }])
+  await set.reconcile([{ ...on('udp', 1), proxyFrom: ['10.0.0.1'] }])
+  assert.deepEqual(calls, ['listen udp 1'])
+  await set.reconcile([{ ...on('udp', 1), proxyFrom: ['10.0.0.2'] }])
+  assert.deepEqual(calls, ['listen udp 1', 'listen udp 1', 'close 1'])
+})

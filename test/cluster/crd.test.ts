@@ -60,6 +60,10 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
   'the default listener inside the range': { realm, network: { relayPorts: { min: 1024, max: 65_535 } } },
   'a listener name that no port may have': { realm, listeners: [{ ...udp, name: '9--a' }] },
   'two listeners on one socket': { realm, listeners: [udp, { ...udp, name: 'again' }] },
+  'a load balancer that is no network': {
+    realm,
+    listeners: [{ ...udp, proxyProtocol: { from: ['10.0.0.0/8', 'balancer.example.org'] } }],
+  },
   'a TLS listener without a certificate': { realm, listeners: [{ name: 'tls', protocol: 'TLS', port: 443 }] },
   'a certificate Secret of another namespace': { realm, tls: { secretName: 'other/turn-tls' } },
   'a host name that is none': { realm, tls: { ...tls, hostname: 'https://turn' } },

@@ -143,6 +143,9 @@ export function proxyTests(create: CreateIo): void {
       await seen.until(() => seen.closedLinks.length === 1)
       await connect('198.51.100.1')
       await seen.until(() => seen.streams().length === 5)
+      const check = await tcpClient(t, port)
+      check.write(Buffer.concat([localHeader(), bindingRequest(1)]))
+      await seen.until(() => seen.streams().length === 6)
     })
   })
 
