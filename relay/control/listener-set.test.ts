@@ -113,6 +113,14 @@ test('NAT discovery listens for UDP on both addresses and both ports, each once 
   )
 })
 
+test('the balancers of a listener are those of each of its addresses', () => {
+  const listeners = [{ protocol: 'udp' as const, port: 3478, proxyProtocol: { from: ['10.0.0.0/8'] } }]
+  const addresses = ['203.0.113.1', '2001:db8::1'].map((bind) => ({ bind, advertise: bind }))
+  for (const wanted of wantedListeners({ listeners }, addresses)) {
+    assert.deepEqual(wanted.proxyFrom, ['10.0.0.0/8'])
+  }
+})
+
 test('a listener that balancers are named for anew is bound anew', async () => {
   const { set, calls } = setUp()
   await set.reconcile([{ ...on('udp', 1), proxyFrom: ['10.0.0.1'] }])
