@@ -1,13 +1,15 @@
 import type { BoundListener, ListenerOptions, RelayIo } from '../io/io.ts'
 
+type ListenerIo = Pick<RelayIo, 'listen' | 'closeListener'>
+
 /** The listeners that are bound, brought step by step to those that are wanted. */
 export class ListenerSet {
-  readonly #io: RelayIo
+  readonly #io: ListenerIo
   readonly #bound = new Map<string, BoundListener>()
   #missing = 0
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(io: RelayIo) {
+  constructor(io: ListenerIo) {
     this.#io = io
   }
 

@@ -2,12 +2,12 @@ import { isDeepStrictEqual } from 'node:util'
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
 import type { ChosenIo } from '../io/create-io.ts'
-import type { RelayIo } from '../io/io.ts'
-import { nodeCrypto } from '../io/node-crypto.ts'
-import { Shard, type ShardEvent } from '../shard/shard.ts'
+import { LocalShard } from '../shard/local-shard.ts'
+import type { ShardEvent } from '../shard/shard.ts'
+import type { Shards } from '../shard/shards.ts'
+import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
-import { TurnServer } from '../turn/server.ts'
-import { turnServerConfig } from '../turn/server-config.ts'
+import type { HostAddresses } from '../turn/server-config.ts'
 import { EventLog } from './event-log.ts'
 import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
 import { Lifecycle } from './lifecycle.ts'
@@ -15,9 +15,6 @@ import { ListenerSet } from './listener-set.ts'
 import type { Logger } from './log.ts'
 import type { Loaded, Problem, Settings } from './settings.ts'
 import type { RelayStatus } from './status.ts'
-
-/** A stream without an allocation that says nothing for so long is closed. */
-const STREAM_IDLE_SECONDS = 60
 
 export interface RelayOptions {
   readonly chosen: ChosenIo
@@ -37,12 +34,10 @@ export class Relay {
   /** Where the control server is bound: never a peer. */
   control: RelayOptions['control']
   readonly #options: RelayOptions
-  readonly #io: RelayIo
+  readonly #shards: Shards
   readonly #listeners: ListenerSet
   readonly #events: EventLog
   readonly #startedAtMs = Date.now()
-  readonly #machine: TurnServer
-  readonly #shard: Shard
   #settings: Settings
   #addresses: AddressPair[] = []
   #problems: readonly Problem[] = []
@@ -55,29 +50,23 @@ export class Relay {
   /** Throws an Error that says which entry of the settings cannot be used. */
   constructor({ settings }: Loaded, options: RelayOptions) {
     this.#options = options
-    this.#io = options.chosen.io
-    this.#listeners = new ListenerSet(this.#io)
     this.control = options.control
-    this.#events = new EventLog(options.log, () => this.#io.now())
     this.#settings = settings
     this.#addresses = withBinds(settings.addresses, hostAddresses())
-    this.#machine = new TurnServer({
-      config: this.#machineConfig(settings),
-      crypto: nodeCrypto,
-      dontFragment: this.#io.dontFragment ?? false,
-      tcpPeers: this.#io.tcpPeers !== undefined,
-    })
-    this.#shard = new Shard({
-      io: this.#io,
-      machine: this.#machine,
+    this.#shards = new LocalShard({
+      io: options.chosen.io,
+      config: this.#configInForce(settings, settings.config.listeners),
+      host: this.#host(),
       unixMs: Date.now,
       onEvent: (event) => this.#onEvent(event),
     })
+    this.#listeners = new ListenerSet(this.#shards)
+    this.#events = new EventLog(options.log, () => this.#shards.now())
   }
 
   /** Binds the listeners; rejects with what is wrong and how to mend it where one cannot be had. */
   async start(loaded: Loaded): Promise<void> {
-    this.#shard.start()
+    this.#shards.start()
     await this.apply(loaded)
     if (this.#listenProblems[0]) throw new Error(this.#listenProblems[0].message)
   }
@@ -125,7 +114,7 @@ export class Relay {
   }
 
   get allocations(): number {
-    return this.#machine.allocationCount
+    return this.#shards.status.allocations
   }
 
   /** What the operator wants. */
@@ -141,8 +130,8 @@ export class Relay {
 
   /** SIGTERM. */
   terminate(): void {
-    this.lifecycle.terminate(this.#io.now())
-    if (!this.#machine.draining) this.#syncDrain([])
+    this.lifecycle.terminate(this.#shards.now())
+    if (!this.#shards.status.draining) this.#syncDrain([])
     this.#options.log.info({ allocations: this.allocations }, 'told to end: draining')
     this.#options.changed()
   }
@@ -152,38 +141,30 @@ export class Relay {
     const { maxDurationSeconds } = this.config.drain
     return this.lifecycle.exitCode({
       allocations: this.allocations,
-      nowMs: this.#io.now(),
+      nowMs: this.#shards.now(),
       maxDrainMs: maxDurationSeconds * 1000,
     })
   }
 
   /** To be called every few seconds: wall time may be set while the relay runs. */
   tick(): void {
-    this.#shard.syncClock()
+    this.#shards.syncClock()
   }
 
   async close(): Promise<void> {
-    this.#machine.closeAll('shutdown', this.#io.now())
-    this.#shard.batchEnd()
-    await this.#io.close()
+    await this.#shards.close('shutdown')
   }
 
   status(): RelayStatus {
     const { config } = this.#settings
+    const shards = this.#shards.status
     return {
       identity: this.#options.identity,
       version: this.#options.version,
       startedAtMs: this.#startedAtMs,
-      state: this.lifecycle.state(this.allocations),
-      draining: this.#machine.draining,
-      allocations: this.allocations,
-      permissions: this.#machine.permissionCount,
-      channels: this.#machine.channelCount,
-      peerConnections: this.#machine.peerConnectionCount,
+      state: this.lifecycle.state(shards.allocations),
+      ...shards,
       capacity: this.#capacity(),
-      counters: this.#machine.counters,
-      traffic: this.#shard.traffic,
-      io: this.#io.counters,
       faults: this.#faults,
       addresses: this.#addresses.map(({ advertise }) => advertise),
       listeners: this.#listeners.bound,
@@ -198,20 +179,19 @@ export class Relay {
     }
   }
 
-  #syncDrain(alternates: Parameters<TurnServer['setAlternates']>[0]): void {
-    if (this.lifecycle.draining) this.#machine.startDrain({ alternates })
-    else this.#machine.endDrain()
+  #syncDrain(alternates: readonly TransportAddress[]): void {
+    this.#shards.setDrain(this.lifecycle.draining ? alternates : undefined)
   }
 
   #takeCertificate({ certificate }: Settings): void {
     if (!certificate || certificate.fingerprint === this.#certificate?.fingerprint) return
-    this.#io.setTls(certificate.material)
+    this.#shards.setTls(certificate.material)
     this.#certificate = certificate
   }
 
   #takeMachineConfig(settings: Settings): void {
     try {
-      this.#machine.updateConfig(this.#machineConfig(settings))
+      this.#shards.configure(this.#configInForce(settings, this.#listeners.bound), this.#host())
       this.#settings = settings
     } catch (error) {
       const { message } = error as Error
@@ -219,24 +199,19 @@ export class Relay {
       this.#errors++
       this.#options.log.warn({ reason: 'InvalidConfig' }, message)
     }
-    const { limits } = this.#settings.config
-    this.#io.setStreamLimits({
-      total: limits.streams,
-      perAddress: limits.streamsPerAddress,
-      halfOpenPerAddress: limits.halfOpenStreamsPerAddress,
-      firstMessageSeconds: limits.streamFirstMessageSeconds,
-      idleSeconds: STREAM_IDLE_SECONDS,
-      queueBytes: limits.streamQueueBytes,
-    })
   }
 
-  #machineConfig({ config }: Settings) {
-    const bound = this.#listeners.bound
+  /** The configuration with the addresses that are bound, which the system may have chosen. */
+  #configInForce(
+    { config }: Pick<Settings, 'config'>,
+    bound: readonly RelayConfig['listeners'][number][],
+  ): RelayConfig {
     const listeners = bound.length > 0 ? bound : config.listeners
-    return turnServerConfig(
-      { ...config, listeners: [...listeners], control: this.control },
-      { relayAddresses: this.#addresses, own: hostAddresses() },
-    )
+    return { ...config, listeners: [...listeners], control: this.control }
+  }
+
+  #host(): HostAddresses {
+    return { relayAddresses: this.#addresses, own: hostAddresses() }
   }
 
   /** What the configuration allows and the ports of the busiest family hold. */

@@ -1,0 +1,97 @@
+import type { RelayConfig } from '../api/config.ts'
+import type { RelayIo, StreamLimits } from '../io/io.ts'
+import { nodeCrypto } from '../io/node-crypto.ts'
+import type { TransportAddress } from '../stun/address.ts'
+import type { AllocationEnd } from '../turn/contract.ts'
+import { TurnServer } from '../turn/server.ts'
+import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
+import { Shard, type ShardEvent } from './shard.ts'
+import type { Shards, ShardsStatus } from './shards.ts'
+
+/** A stream without an allocation that says nothing for so long is closed. */
+const STREAM_IDLE_SECONDS = 60
+
+interface LocalShardOptions {
+  readonly io: RelayIo
+  readonly config: RelayConfig
+  readonly host: HostAddresses
+  readonly unixMs: () => number
+  readonly onEvent: (event: ShardEvent) => void
+}
+
+/** The one event loop of a relay, in this thread. */
+export class LocalShard implements Shards {
+  readonly #io: RelayIo
+  readonly #machine: TurnServer
+  readonly #shard: Shard
+
+  /** Throws an Error that says which entry of the configuration cannot be used. */
+  constructor({ io, config, host, unixMs, onEvent }: LocalShardOptions) {
+    this.#io = io
+    this.#machine = new TurnServer({
+      config: turnServerConfig(config, host),
+      crypto: nodeCrypto,
+      dontFragment: io.dontFragment ?? false,
+      tcpPeers: io.tcpPeers !== undefined,
+    })
+    this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent })
+    io.setStreamLimits(streamLimits(config))
+  }
+
+  start(): void {
+    this.#shard.start()
+  }
+
+  now = (): number => this.#io.now()
+
+  syncClock(): void {
+    this.#shard.syncClock()
+  }
+
+  listen: Shards['listen'] = (options) => this.#io.listen(options)
+
+  closeListener: Shards['closeListener'] = (id) => this.#io.closeListener(id)
+
+  setTls: Shards['setTls'] = (material) => this.#io.setTls(material)
+
+  configure(config: RelayConfig, host: HostAddresses): void {
+    this.#machine.updateConfig(turnServerConfig(config, host))
+    this.#io.setStreamLimits(streamLimits(config))
+  }
+
+  setDrain(alternates: readonly TransportAddress[] | undefined): void {
+    if (alternates) this.#machine.startDrain({ alternates })
+    else this.#machine.endDrain()
+  }
+
+  async close(reason: AllocationEnd): Promise<void> {
+    this.#machine.closeAll(reason, this.#io.now())
+    this.#shard.batchEnd()
+    await this.#io.close()
+  }
+
+  get status(): ShardsStatus {
+    const machine = this.#machine
+    return {
+      draining: machine.draining,
+      allocations: machine.allocationCount,
+      permissions: machine.permissionCount,
+      channels: machine.channelCount,
+      peerConnections: machine.peerConnectionCount,
+      counters: machine.counters,
+      traffic: this.#shard.traffic,
+      io: this.#io.counters,
+    }
+  }
+}
+
+function streamLimits({ limits }: RelayConfig): StreamLimits {
+  return {
+    total: limits.streams,
+    perAddress: limits.streamsPerAddress,
+    halfOpenPerAddress: limits.halfOpenStreamsPerAddress,
+    firstMessageSeconds: limits.streamFirstMessageSeconds,
+    idleSeconds: STREAM_IDLE_SECONDS,
+    queueBytes: limits.streamQueueBytes,
+  }
+}

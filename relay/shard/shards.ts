@@ -1,0 +1,40 @@
+import type { RelayConfig } from '../api/config.ts'
+import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../io/io.ts'
+import type { TransportAddress } from '../stun/address.ts'
+import type { AllocationEnd } from '../turn/contract.ts'
+import type { TurnCounters } from '../turn/counters.ts'
+import type { HostAddresses } from '../turn/server-config.ts'
+import type { Traffic } from './traffic.ts'
+
+/** The event loops of one relay as its control side sees them, one or several. */
+export interface Shards {
+  start(): void
+  /** Milliseconds of a monotonic clock. */
+  now(): number
+  /** Wall time may be set while the relay runs; to be called now and then. */
+  syncClock(): void
+  /** Rejects with an Error that names the address and what to do. */
+  listen(options: ListenerOptions): Promise<BoundListener>
+  closeListener(id: number): Promise<void>
+  /** Used for handshakes from now on; a pair that does not load throws and the old one stays. */
+  setTls(material: TlsMaterial): void
+  /** Puts a configuration in force at once; throws, and changes nothing, where it cannot be used. */
+  configure(config: RelayConfig, host: HostAddresses): void
+  /** New clients are sent to these addresses, best first, or refused; undefined: they are served. */
+  setDrain(alternates: readonly TransportAddress[] | undefined): void
+  /** Ends every allocation, and with that of the last one its sockets. */
+  close(reason: AllocationEnd): Promise<void>
+  readonly status: ShardsStatus
+}
+
+/** What the loops carry and have counted, together. */
+export interface ShardsStatus {
+  readonly draining: boolean
+  readonly allocations: number
+  readonly permissions: number
+  readonly channels: number
+  readonly peerConnections: number
+  readonly counters: Readonly<TurnCounters>
+  readonly traffic: Traffic
+  readonly io: Readonly<IoCounters>
+}
