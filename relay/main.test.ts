@@ -247,6 +247,46 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
     await child.line(({ msg }) => msg.startsWith('the operator takes reports again'))
   })
 
+  it('ends the calls of a revoked user by file and by directive, the newer of which holds, and says so', async (t) => {
+    const operator = await fakeOperator(t)
+    const child = relay(
+      t,
+      loopbackConfig({
+        credentials: { users: TWO_USERS, revocationsFile: 'revoked.yaml' },
+        operator: { url: operator.url, intervalSeconds: 0.2 },
+      }),
+    )
+    child.spawn('--uid', 'uid-1', '--cluster', 'turn/public')
+    const { listeners } = await child.ready()
+    const user = (name: string) => client(t, listeners[0]!.port, name, 'password')
+    const list = (generation: number, ...names: string[]) => ({
+      generation,
+      entries: names.map((name) => ({ id: name, user: name, until: '2999-01-01T00:00:00Z' })),
+    })
+    const alice = await user('alice')
+    const bob = await user('bob')
+    await alice.allocate()
+    await bob.allocate()
+
+    child.write('revoked.yaml', JSON.stringify(list(5, 'alice')))
+    await operator.report(({ body }) => body.revocations === 5 && body.allocations === 1)
+    await assert.rejects((await user('alice')).allocate(), /\(403\)/)
+
+    operator.directives.revocations = list(7, 'bob')
+    await operator.report(({ body }) => body.revocations === 7 && body.allocations === 0)
+    await assert.rejects((await user('bob')).allocate(), /\(403\)/)
+    await (await user('alice')).allocate()
+
+    child.write('revoked.yaml', JSON.stringify(list(6, 'alice')))
+    child.write('revoked.yaml', JSON.stringify(list(8)))
+    await operator.report(({ body }) => body.revocations === 8)
+    await (await user('bob')).allocate()
+    const { text } = await child.get('/metrics')
+    assert.match(text, /^turnfleet_relay_allocations_closed_total\{reason="revoked"\} 2$/m)
+    assert.match(text, /^turnfleet_relay_refusals_total\{reason="revoked"\} 2$/m)
+    assert.match(text, /^turnfleet_relay_revocations 0$/m)
+  })
+
   it('rests in 90 MB', { skip: process.platform !== 'linux' && 'memory is read from /proc' }, async (t) => {
     // What this first one compiles is there for the next.
     await (await started(t)).child.get('/livez')
@@ -258,6 +298,11 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
     assert.ok(resident <= 90e6)
   })
 })
+
+const TWO_USERS = [
+  { username: 'alice', password: 'password' },
+  { username: 'bob', password: 'password' },
+]
 
 function restCredential(secret: string): [username: string, password: string] {
   const username = `${Math.floor(Date.now() / 1000) + 600}:alice`

@@ -124,6 +124,12 @@ const relayConfigFields = z.strictObject({
         .string()
         .optional()
         .describe('A file with keys and nonceKeys, watched; its keys come after keys.'),
+      revocationsFile: z
+        .string()
+        .optional()
+        .describe(
+          'A file with credentials that are refused although they verify, watched: "entries" with id, user, tenant or keyId, and until. Who is named in it loses live allocations at once. It may come later.',
+        ),
     })
     .default({ keys: [], users: [], offerSha256: false })
     .describe('Who may use the relay.'),

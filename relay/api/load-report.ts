@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { revocationList } from './revocations.ts'
 
 /** `POST /v1/relays/{uid}/report`: what a relay tells the operator every few seconds, and what it is told. */
 export const loadReport = z.object({
@@ -28,6 +29,8 @@ export const loadReport = z.object({
   tls: z.object({ fingerprint: z.string(), notAfterMs: z.number() }).optional(),
   /** Why the newest configuration, keys or certificate was refused; the last good one serves. */
   problems: z.array(z.object({ reason: z.string().max(64), message: z.string().max(1024) })).max(16),
+  /** Generation of the revocations in force. */
+  revocations: z.int().min(0).optional(),
   rssBytes: z.number().min(0),
   cpuSecondsTotal: z.number().min(0),
 })
@@ -37,6 +40,8 @@ export const directives = z.object({
   /** Where a draining relay sends new clients (ALTERNATE-SERVER), best first. */
   alternates: z.array(z.object({ address: z.string(), port: z.int() })).max(8),
   intervalSeconds: z.number().min(0.2).max(60),
+  /** Replaces the relay's where its generation is higher; absent: it has the newest. */
+  revocations: revocationList.optional(),
 })
 
 export type LoadReport = z.infer<typeof loadReport>

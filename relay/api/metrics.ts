@@ -65,6 +65,7 @@ export const RELAY_METRICS = {
     help: 'Packets that went no further, by reason',
     labels: ['reason'],
   },
+  turnfleet_relay_revocations: { kind: 'gauge', help: 'Entries of the list of revoked credentials' },
   turnfleet_relay_streams: { kind: 'gauge', help: 'Open TCP and TLS connections' },
   turnfleet_relay_streams_refused_total: {
     kind: 'counter',

@@ -92,6 +92,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_refusals_total: ({ counters }) => byKey(counters.refusals, 'reason'),
   turnfleet_relay_refused_peers_total: ({ counters }) => byKey(counters.peerRules, 'rule'),
   turnfleet_relay_drops_total: ({ counters }) => byKey(counters.drops, 'reason'),
+  turnfleet_relay_revocations: ({ revocations }) => [[revocations.entries.length]],
   turnfleet_relay_streams: ({ io }) => [[io.streamsOpen]],
   turnfleet_relay_streams_refused_total: ({ io }) => byKey(io.streamsRefused, 'reason'),
   turnfleet_relay_stream_framing_errors_total: ({ io }) => [[io.framingErrors]],

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
+import { NO_REVOCATIONS } from '../api/revocations.ts'
 import type { ChosenIo } from '../io/create-io.ts'
 import { LocalShard } from '../shard/local-shard.ts'
 import type { ShardEvent } from '../shard/shard.ts'
@@ -46,6 +47,9 @@ export class Relay {
   #errors = 0
   #faults = 0
   #certificate: Settings['certificate']
+  #revocations = NO_REVOCATIONS
+  /** What the operator said last. */
+  #directedRevocations = NO_REVOCATIONS
 
   /** Throws an Error that says which entry of the settings cannot be used. */
   constructor({ settings }: Loaded, options: RelayOptions) {
@@ -83,6 +87,7 @@ export class Relay {
     this.#addresses = withBinds(settings.addresses, hostAddresses())
     this.#takeCertificate(settings)
     this.#takeMachineConfig(settings)
+    this.#takeRevocations()
     await this.bindListeners()
     if (this.#listeners.complete) this.lifecycle.markListening()
     this.#generation++
@@ -118,7 +123,11 @@ export class Relay {
   }
 
   /** What the operator wants. */
-  direct({ drain, alternates }: Directives): void {
+  direct({ drain, alternates, revocations }: Directives): void {
+    if (revocations) {
+      this.#directedRevocations = revocations
+      this.#takeRevocations()
+    }
     const wasDraining = this.lifecycle.draining
     this.lifecycle.direct(drain)
     const addresses = alternates.map(({ address, port }) => parseAddress(address, port))
@@ -175,12 +184,26 @@ export class Relay {
       problems: [...this.#problems, ...this.#listenProblems],
       configGeneration: this.#generation,
       configErrors: this.#errors,
+      revocations: this.#revocations,
       ...this.#options.reports(),
     }
   }
 
   #syncDrain(alternates: readonly TransportAddress[]): void {
     this.#shards.setDrain(this.lifecycle.draining ? alternates : undefined)
+  }
+
+  /** Of the file and of the operator's directive the newer list: either may lag behind. */
+  #takeRevocations(): void {
+    const { revocations: ofFile } = this.#settings
+    const directed = this.#directedRevocations
+    const list = directed.generation > ofFile.generation ? directed : ofFile
+    if (isDeepStrictEqual(list, this.#revocations)) return
+    this.#revocations = list
+    this.#shards.setRevocations(list.entries)
+    const { generation, entries } = list
+    this.#options.log.info({ generation, entries: entries.length }, 'revocations in force')
+    this.#options.changed()
   }
 
   #takeCertificate({ certificate }: Settings): void {

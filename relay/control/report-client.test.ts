@@ -93,8 +93,8 @@ test('an operator that says nothing, refuses, or talks nonsense is unreachable u
   assert.match(await reporting(t, { url }).next(/^unreachable: /), /the operator answered 403: not yours/)
   answer = (response) => response.end('{"drain":"maybe"}')
   await reporting(t, { url }).next(/^unreachable: /)
-  answer = (response) => response.end('x'.repeat(100_000))
-  assert.match(await reporting(t, { url }).next(/^unreachable: /), /more than 64 KiB/)
+  answer = (response) => response.end('x'.repeat(3_000_000))
+  assert.match(await reporting(t, { url }).next(/^unreachable: /), /more than 2 MiB/)
 })
 
 test('reports share a connection, and an urgent one does not wait for its turn', async (t) => {

@@ -24,7 +24,8 @@ const BACKOFF_MAX_MS = 5_000
 const BACKOFF_DOUBLINGS_MAX = 10
 /** How often to look for an operator where the configuration names none. */
 const IDLE_SECONDS = 2
-const RESPONSE_BYTES_MAX = 65_536
+/** Room for the longest list of revocations. */
+const RESPONSE_BYTES_MAX = 2_097_152
 /** Relays that started together must not report together. */
 const JITTER = 0.2
 
@@ -158,7 +159,7 @@ async function readBody(response: IncomingMessage): Promise<string> {
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > RESPONSE_BYTES_MAX) throw new Error('the operator answered more than 64 KiB')
+    if (size > RESPONSE_BYTES_MAX) throw new Error('the operator answered more than 2 MiB')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

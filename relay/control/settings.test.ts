@@ -46,6 +46,29 @@ test('the files that a configuration names are merged into it', async (t) => {
   )
 })
 
+test('nobody is revoked before there is a file, and a bad one changes nothing', (t) => {
+  const at = folder(t)
+  const config =
+    'realm: r\nlisteners: [{protocol: udp, port: 3478}]\nrelay: {}\ncredentials: {revocationsFile: gone.yaml}\n'
+  writeFileSync(join(at, 'relay.yaml'), config)
+  const source = new SettingsFiles(join(at, 'relay.yaml'))
+  const { settings, problems, files } = source.load()
+  assert.deepEqual([settings.revocations, problems], [{ generation: 0, entries: [] }, []])
+  assert.ok(files.includes(join(at, 'gone.yaml')))
+  writeFileSync(join(at, 'gone.yaml'), 'entries: [{id: a, user: alice, until: "2999-01-01T00:00:00Z"}]\n')
+  assert.deepEqual(
+    source.load().settings.revocations.entries.map(({ user }) => user),
+    ['alice'],
+  )
+  writeFileSync(join(at, 'gone.yaml'), 'entries: [{id: a, until: "2999-01-01T00:00:00Z"}]\n')
+  const bad = source.load()
+  assert.equal(bad.settings.revocations.entries.length, 1)
+  assert.deepEqual(
+    bad.problems.map(({ reason }) => reason),
+    ['InvalidRevocations'],
+  )
+})
+
 test('each file is refused alone and what it last said well stays', async (t) => {
   const at = folder(t)
   const [pair, other] = [await selfSigned('one.example.org'), await selfSigned('two.example.org')]

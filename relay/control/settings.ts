@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import {
@@ -9,6 +9,7 @@ import {
   relayAddressesFile,
   relayConfig,
 } from '../api/config.ts'
+import { NO_REVOCATIONS, type RevocationList, revocationList } from '../api/revocations.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
 import { parseYaml } from './yaml-file.ts'
 
@@ -19,6 +20,8 @@ export interface Settings {
   /** Of `relay.addressesFile` where there is one, else of `relay.addresses`. */
   readonly addresses: readonly RelayAddress[]
   readonly certificate: Certificate | undefined
+  /** Of `credentials.revocationsFile`. */
+  readonly revocations: RevocationList
 }
 
 export type ProblemReason =
@@ -26,6 +29,7 @@ export type ProblemReason =
   | 'InvalidKeys'
   | 'InvalidAddresses'
   | 'InvalidCertificate'
+  | 'InvalidRevocations'
   | 'ListenFailed'
 
 /** Why something newer is not in force. */
@@ -51,6 +55,7 @@ export class SettingsFiles {
   #keyRing: KeyRingFile | undefined
   #addresses: RelayAddress[] | undefined
   #certificate: Certificate | undefined
+  #revocations: RevocationList = NO_REVOCATIONS
   #problems: Problem[] = []
 
   constructor(path: string) {
@@ -63,7 +68,7 @@ export class SettingsFiles {
     this.#config = this.#try('InvalidConfig', () => this.#readYaml(this.#path, relayConfig)) ?? this.#config
     const config = this.#config
     if (!config) throw new Error(this.#problems[0]!.message)
-    const { keysFile } = config.credentials
+    const { keysFile, revocationsFile } = config.credentials
     const { addressesFile } = config.relay
     this.#keyRing = keysFile
       ? (this.#try('InvalidKeys', () => this.#readYaml(this.#resolve(keysFile), keyRingFile)) ??
@@ -73,6 +78,10 @@ export class SettingsFiles {
       ? (this.#try('InvalidAddresses', () => this.#readAddresses(this.#resolve(addressesFile))) ??
         this.#addresses)
       : undefined
+    this.#revocations = revocationsFile
+      ? (this.#try('InvalidRevocations', () => this.#readRevocations(this.#resolve(revocationsFile))) ??
+        this.#revocations)
+      : NO_REVOCATIONS
     const { tls } = config
     this.#certificate = tls
       ? (this.#try('InvalidCertificate', () =>
@@ -94,6 +103,7 @@ export class SettingsFiles {
       },
       addresses: this.#addresses ?? config.relay.addresses,
       certificate: this.#certificate,
+      revocations: this.#revocations,
     }
   }
 
@@ -107,7 +117,13 @@ export class SettingsFiles {
   }
 
   #files({ credentials, relay, tls }: RelayConfig): string[] {
-    const named = [credentials.keysFile, relay.addressesFile, tls?.certFile, tls?.keyFile]
+    const named = [
+      credentials.keysFile,
+      credentials.revocationsFile,
+      relay.addressesFile,
+      tls?.certFile,
+      tls?.keyFile,
+    ]
     return [this.#path, ...named.filter((file) => file !== undefined).map((file) => this.#resolve(file))]
   }
 
@@ -116,6 +132,11 @@ export class SettingsFiles {
     const addresses = this.#readYaml(file, relayAddressesFile, [])
     if (addresses.length > 0 || !this.#addresses?.length) return addresses
     throw new Error(`${basename(file)} names no address any more; the last ones stay in force`)
+  }
+
+  /** Nobody is revoked until there is such a file. */
+  #readRevocations(file: string): RevocationList {
+    return existsSync(file) ? this.#readYaml(file, revocationList, {}) : NO_REVOCATIONS
   }
 
   #readYaml<S extends z.ZodType>(file: string, schema: S, empty?: unknown): z.output<S> {

@@ -1,4 +1,5 @@
 import type { LoadReport } from '../api/load-report.ts'
+import type { RevocationList } from '../api/revocations.ts'
 import type { BoundListener, IoCounters } from '../io/io.ts'
 import type { Traffic } from '../shard/traffic.ts'
 import type { TurnCounters } from '../turn/counters.ts'
@@ -33,6 +34,7 @@ export interface RelayStatus {
   readonly problems: readonly Problem[]
   readonly configGeneration: number
   readonly configErrors: number
+  readonly revocations: RevocationList
   readonly reportsSent: number
   readonly reportsFailed: number
 }
@@ -73,6 +75,7 @@ export function loadReportOf(status: RelayStatus, sequence: number): LoadReport 
     problems: status.problems
       .slice(0, PROBLEMS_MAX)
       .map(({ reason, message }) => ({ reason, message: message.slice(0, MESSAGE_LENGTH_MAX) })),
+    revocations: status.revocations.generation,
     rssBytes: process.memoryUsage.rss(),
     cpuSecondsTotal: (cpu.user + cpu.system) / 1e6,
   }

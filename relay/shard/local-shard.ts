@@ -1,4 +1,5 @@
 import type { RelayConfig } from '../api/config.ts'
+import type { Revocation } from '../api/revocations.ts'
 import type { RelayIo, StreamLimits } from '../io/io.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
 import type { TransportAddress } from '../stun/address.ts'
@@ -62,6 +63,11 @@ export class LocalShard implements Shards {
   setDrain(alternates: readonly TransportAddress[] | undefined): void {
     if (alternates) this.#machine.startDrain({ alternates })
     else this.#machine.endDrain()
+  }
+
+  setRevocations(revocations: readonly Revocation[]): void {
+    this.#machine.setRevocations(revocations, this.#io.now())
+    this.#shard.batchEnd()
   }
 
   async close(reason: AllocationEnd): Promise<void> {

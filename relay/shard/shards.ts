@@ -1,4 +1,5 @@
 import type { RelayConfig } from '../api/config.ts'
+import type { Revocation } from '../api/revocations.ts'
 import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../io/io.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
@@ -22,6 +23,8 @@ export interface Shards {
   configure(config: RelayConfig, host: HostAddresses): void
   /** New clients are sent to these addresses, best first, or refused; undefined: they are served. */
   setDrain(alternates: readonly TransportAddress[] | undefined): void
+  /** Refuses those credentials, and no others, from now on, and ends their allocations. */
+  setRevocations(revocations: readonly Revocation[]): void
   /** Ends every allocation, and with that of the last one its sockets. */
   close(reason: AllocationEnd): Promise<void>
   readonly status: ShardsStatus

@@ -17,6 +17,7 @@ import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
 import { type AllocationQuota, LocalQuota } from './quota.ts'
 import { type PortMap, RelayAddress } from './relay-ports.ts'
 import { type Reservation, Reservations } from './reservations.ts'
+import { Revocations } from './revocations.ts'
 import type { RelayAddressPair, TurnServerConfig } from './server-config.ts'
 import { SourceBudget } from './source-budget.ts'
 import type { PeerConnection } from './tcp/peer-connection.ts'
@@ -63,6 +64,7 @@ export class TurnCore {
   /** Where new clients are sent while draining, best first. */
   alternates: readonly TransportAddress[] = []
   draining = false
+  revocations = new Revocations([])
   /** Unix milliseconds less the monotonic clock. */
   wallClockOffsetMs = 0
   config: TurnServerConfig

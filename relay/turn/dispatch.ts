@@ -87,15 +87,22 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
       const elsewhere = redirection(core, request.from.transport, request.client.family)
       if (elsewhere) return elsewhere
     }
-    const owner = authenticate(core, request)
-    if ('kind' in owner) return owner
-    request.owner = owner
+    const refusal = admit(core, request)
+    if (refusal) return refusal
   }
   const unknown = reader.unknownRequired(knownTo(core, request))
   if (unknown.length > 0) return refuseUnknown(unknown)
   if (handler.needs === 'nothing') return handler.handle(context, request)
   if (handler.needs === 'credentials') return handler.handle(context, request as AuthenticRequest)
   return checkAllocation(request as AuthenticRequest) ?? handler.handle(context, request as AllocationRequest)
+}
+
+/** Finds out whose request it is. */
+function admit(core: TurnCore, request: Request): Outcome | undefined {
+  const owner = authenticate(core, request)
+  if ('kind' in owner) return owner
+  request.owner = owner
+  return core.revocations.includes(owner, core.unixSeconds(request.now)) ? refuse('revoked') : undefined
 }
 
 /** The attributes of RFC 5780 are for Binding, and for UDP: a stream is never answered by another way (§3). */

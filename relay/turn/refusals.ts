@@ -40,6 +40,11 @@ export const REFUSALS = {
     means: 'The password does not fit the name under any key of the ring.',
     remedy: 'See that whoever issues credentials has a key and a realm of this relay.',
   },
+  revoked: {
+    code: ERROR.Forbidden,
+    means: 'The credential is good and was revoked: its user, its tenant or its key.',
+    remedy: 'Nothing, or take the revocation back.',
+  },
   'stale-nonce': {
     code: ERROR.StaleNonce,
     means:

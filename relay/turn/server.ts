@@ -1,6 +1,8 @@
+import type { Revocation } from '../api/revocations.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { isChannelDataByte } from '../stun/channel-data.ts'
 import { CLASS, METHOD } from '../stun/methods.ts'
+import type { AllocationOwner } from './allocation.ts'
 import type {
   AllocationEnd,
   BindFailure,
@@ -19,6 +21,7 @@ import { arrive } from './mobility.ts'
 import { reportPeerError } from './peer-error.ts'
 import type { HandlerContext } from './request.ts'
 import { Responder } from './responder.ts'
+import { Revocations } from './revocations.ts'
 import type { TurnServerConfig } from './server-config.ts'
 import { DataConnections } from './tcp/data-connections.ts'
 import { PeerConnection } from './tcp/peer-connection.ts'
@@ -100,11 +103,15 @@ export class TurnServer implements TurnMachine {
 
   /** Ends every allocation of a username, or of the user part of a TURN REST username; says how many. */
   revoke(user: string, now: number): number {
-    const theirs = this.#core.table
-      .all()
-      .filter(({ owner }) => owner.username === user || owner.user === user)
-    for (const allocation of theirs) this.#lifecycle.end(allocation, 'revoked', now)
-    return theirs.length
+    return this.#revokeThose(({ username, user: holder }) => username === user || holder === user, now)
+  }
+
+  /** Refuses those credentials, and no others, from now on, and ends their allocations; says how many. */
+  setRevocations(revocations: readonly Revocation[], now: number): number {
+    const list = new Revocations(revocations)
+    this.#core.revocations = list
+    const seconds = this.#core.unixSeconds(now)
+    return this.#revokeThose((owner) => list.includes(owner, seconds), now)
   }
 
   /** Ends every allocation. */
@@ -219,5 +226,11 @@ export class TurnServer implements TurnMachine {
 
   setWallClockOffset(offsetMs: number): void {
     this.#core.wallClockOffsetMs = offsetMs
+  }
+
+  #revokeThose(isRevoked: (owner: AllocationOwner) => boolean, now: number): number {
+    const theirs = this.#core.table.all().filter(({ owner }) => isRevoked(owner))
+    for (const allocation of theirs) this.#lifecycle.end(allocation, 'revoked', now)
+    return theirs.length
   }
 }
