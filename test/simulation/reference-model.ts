@@ -15,6 +15,9 @@ interface ModelAllocation {
   readonly channels: Map<number, { peer: string; ip: string; until: number }>
   /** What the client was last told. */
   until: number
+  /** The 5-tuple that it is at, and the one that it is moving to (RFC 8016). */
+  active: string
+  next: string | undefined
 }
 
 /**
@@ -25,6 +28,9 @@ export class ReferenceModel {
   readonly allocations = new Map<string, ModelAllocation>()
   readonly denied = new Set<string>()
   readonly #requests = new Map<string, Uint8Array>()
+  /** Who asked for a mapped address, by transaction and IP: NAT discovery answers elsewhere (RFC 5780). */
+  readonly #bindings = new Set<string>()
+  readonly #byTicket = new Map<string, ModelAllocation>()
   readonly #reader = new StunReader()
 
   /** A message from a client reaches the server. */
@@ -32,22 +38,50 @@ export class ReferenceModel {
     if (this.#reader.read(bytes, 0, bytes.length) !== 'ok' || this.#reader.messageClass !== CLASS.Request)
       return
     this.#requests.set(`${client} ${this.#id()}`, bytes.slice())
+    if (this.#reader.method === METHOD.Binding) this.#bindings.add(`${ipOf(client)} ${this.#id()}`)
   }
 
   /** A message leaves the server: it answers a request of that client, and what it grants is noted. */
   answered(client: string, bytes: Uint8Array, now: number): void {
     assert.equal(this.#reader.read(bytes, 0, bytes.length), 'ok', 'the server sent a malformed message')
+    const { method, messageClass } = this.#reader
+    if (method === METHOD.Binding && this.#bindings.has(`${ipOf(client)} ${this.#id()}`)) return
     const request = this.#requests.get(`${client} ${this.#id()}`)
     assert.ok(request, `${client} is answered without having asked`)
-    const { method, messageClass } = this.#reader
     if (messageClass !== CLASS.Success) return
+    if (method === METHOD.Refresh) this.#move(client, request)
     if (method === METHOD.Allocate || method === METHOD.Refresh) this.#setLifetime(client, method, now)
     else if (method !== METHOD.Binding) this.#grant(client, request, method, now)
   }
 
   /** The server said that an allocation has ended. */
   closed(client: string): void {
-    this.allocations.delete(client)
+    const allocation = this.allocations.get(client)
+    if (!allocation) return
+    this.allocations.delete(allocation.active)
+    if (allocation.next !== undefined) this.allocations.delete(allocation.next)
+  }
+
+  /** Data came from a 5-tuple and was let through: a client that was moving to it has arrived. */
+  sentFrom(client: string): void {
+    const allocation = this.allocations.get(client)
+    if (allocation?.next !== client) return
+    this.allocations.delete(allocation.active)
+    allocation.active = client
+    allocation.next = undefined
+  }
+
+  /** A link is gone: who has another 5-tuple is there now. */
+  unlinked(link: number): void {
+    for (const [client, allocation] of [...this.allocations]) {
+      if (!client.startsWith(`${link}/`)) continue
+      if (allocation.next === client) allocation.next = undefined
+      else if (allocation.next !== undefined) {
+        allocation.active = allocation.next
+        allocation.next = undefined
+      } else continue
+      this.allocations.delete(client)
+    }
   }
 
   deny(ip: string): void {
@@ -77,8 +111,28 @@ export class ReferenceModel {
     const known = this.allocations.get(client)
     if (known) known.until = until
     else if (method === METHOD.Allocate) {
-      this.allocations.set(client, { permissions: new Map(), channels: new Map(), until })
+      const fresh = { permissions: new Map(), channels: new Map(), until, active: client, next: undefined }
+      this.allocations.set(client, fresh)
     }
+    const allocation = this.allocations.get(client)
+    const ticket = ticketIn(this.#reader)
+    if (ticket && allocation) this.#byTicket.set(ticket, allocation)
+  }
+
+  /** A Refresh that presented a ticket was granted: its client is at a second 5-tuple from now on. */
+  #move(client: string, request: Uint8Array): void {
+    const id = this.#id()
+    const asked = new StunReader()
+    asked.read(request, 0, request.length)
+    const ticket = ticketIn(asked)
+    if (ticket === undefined) return
+    const allocation = this.#byTicket.get(ticket)
+    assert.ok(allocation, `${client} moved in request ${id} with a ticket that nobody was given`)
+    if (allocation.active === client || allocation.next === client) return
+    assert.ok(!this.allocations.has(client), `${client} moved over another allocation`)
+    if (allocation.next !== undefined) this.allocations.delete(allocation.next)
+    allocation.next = client
+    this.allocations.set(client, allocation)
   }
 
   #grant(client: string, request: Uint8Array, method: number, now: number): void {
@@ -109,4 +163,15 @@ export class ReferenceModel {
   #id(): string {
     return `${this.#reader.id0}.${this.#reader.id1}.${this.#reader.id2}`
   }
+}
+
+/** MOBILITY-TICKET, where one is there that is not empty. */
+function ticketIn(reader: StunReader): string | undefined {
+  const index = reader.find(ATTRIBUTE.MobilityTicket)
+  return index < 0 ? undefined : Buffer.from(reader.value(index)).toString('hex') || undefined
+}
+
+/** The IP of a 5-tuple's name. */
+function ipOf(client: string): string {
+  return client.slice(client.indexOf('/') + 1, client.lastIndexOf(':'))
 }

@@ -15,22 +15,25 @@ import {
 } from '../../../relay/turn/contract.ts'
 import { LocalQuota } from '../../../relay/turn/quota.ts'
 import { TurnServer } from '../../../relay/turn/server.ts'
-import { turnServerConfig } from '../../../relay/turn/server-config.ts'
 import { Random } from '../../simulation/random.ts'
 import { ReferenceModel } from '../../simulation/reference-model.ts'
-import { address, EPOCH_SECONDS, OTHER_USER, relayConfigFor, USER } from '../../support/turn-harness.ts'
+import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
+import { checkCounters } from './machine-counters.ts'
+import { checkOutside, key, withRooms } from './machine-packets.ts'
+import { checkMeeting, checkPeerError } from './machine-rules.ts'
+import {
+  CLIENTS,
+  fuzzedConfig,
+  isReachable,
+  LIMITS,
+  LINKS,
+  RELAY_PORTS,
+  type Settings,
+  settingsOf,
+} from './machine-settings.ts'
 
-export const REST_SECRET = 'rest secret'
-const LIMITS = {
-  allocations: 4,
-  allocationsPerUser: 3,
-  permissionsPerAllocation: 2,
-  channelsPerAllocation: 2,
-}
-const OWN = ['192.0.2.1', '2001:db8::1']
-/** The only peers outside the relay that a client may ever reach; at these ports. */
-const REACHABLE = new Set(['8.8.8.8', '9.9.9.9', '1.1.1.1', '2600::1'])
-const isReachable = (ip: string, port: number) => REACHABLE.has(ip) && (port >= 1024 || port === 443)
+/** Tickets that are kept to be presented. */
+const TICKETS_MAX = 8
 
 export interface FuzzedClient {
   readonly link: number
@@ -53,6 +56,8 @@ export class MachineWorld {
   readonly states = new Set<string>()
   lastRequest = new Uint8Array(0)
   token: Uint8Array = new Uint8Array(8)
+  /** A forged one, and those that clients were given last. */
+  readonly tickets: Uint8Array[] = [new Uint8Array(32)]
   readonly #model = new ReferenceModel()
   readonly #quota = new LocalQuota()
   readonly #ports = { 4: new Uint8Array(65_536), 6: new Uint8Array(65_536) }
@@ -60,46 +65,54 @@ export class MachineWorld {
   readonly #reader = new StunReader()
   readonly #links = new Set<number>()
   readonly #failed = new Set<number>()
+  #settings: Settings = settingsOf(0)
+  #denied: readonly string[] = []
+  readonly #heard = { answers: 0, live: 0 }
 
   constructor() {
     const random = new Random(1)
     this.server = new TurnServer({
-      config: this.#config([]),
+      config: fuzzedConfig(this.#settings, []),
       crypto: { ...nodeCrypto, randomBytes: (length) => random.bytes(length) },
       quota: this.#quota,
       portMap: ({ advertise }) => this.#ports[advertise.family],
     })
     this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
-    this.openLink(1)
-    this.openLink(2)
-    this.clients = [
-      '1 198.51.100.7:4000',
-      '1 198.51.100.7:4001',
-      '2 198.51.100.8:4000',
-      '1 [2a00::7]:4000',
-      '1 198.51.100.7:0',
-      '1 224.0.0.1:4000',
-    ].map((text) => ({ link: Number(text[0]), from: address(text.slice(2)), nonce: undefined }))
+    for (const { id } of LINKS) this.openLink(id)
+    this.clients = CLIENTS.map((client) => ({ ...client, nonce: undefined }))
   }
 
   openLink(id: number): void {
-    if (this.#links.has(id)) return
+    const link = LINKS.find((one) => one.id === id)
+    if (!link || this.#links.has(id)) return
     this.#links.add(id)
-    const remote = id === 2 ? address('198.51.100.8:4000') : undefined
-    const local = address('192.0.2.1:3478')
-    this.server.addLink({ id, transport: id === 2 ? 'tcp' : 'udp', local, remote })
+    const { transport, local, remote } = link
+    this.server.addLink({
+      id,
+      transport,
+      local: address(local),
+      remote: remote === undefined ? undefined : address(remote),
+    })
   }
 
   closeLink(id: number): void {
     this.#links.delete(id)
     this.step(() => this.server.removeLink(id, this.now))
+    this.#model.unlinked(id)
   }
 
   /** From now on the policy denies these addresses beside the built-in ones. */
   deny(ips: readonly string[]): void {
     this.#model.denied.clear()
     for (const ip of ips) this.#model.deny(ip)
-    this.step(() => this.server.updateConfig(this.#config(ips)))
+    this.#denied = ips
+    this.#reconfigure()
+  }
+
+  /** The operator turns features on and off, a bit each. */
+  configure(bits: number): void {
+    this.#settings = settingsOf(bits)
+    this.#reconfigure()
   }
 
   fromClient(client: FuzzedClient, bytes: Uint8Array): void {
@@ -116,7 +129,10 @@ export class MachineWorld {
         bytes.length,
         this.now,
       )
-      if (forward) this.#checkFromClient(name, forward, bytes.length)
+      if (forward) {
+        this.#model.sentFrom(name)
+        this.#checkFromClient(name, forward, bytes.length)
+      }
       if (forward?.target === 'client') this.#noteSaid(forward, buffer)
     })
     checkOutside(buffer, before, bytes.length)
@@ -155,6 +171,7 @@ export class MachineWorld {
       assert.ok(this.server.pollTimeout() > this.now, 'a timeout that was handled is due again')
     }
     this.now = end
+    checkCounters(this.server, this.#heard)
   }
 
   /** One call into the server, then all that it has to say. */
@@ -178,6 +195,7 @@ export class MachineWorld {
     assert.equal(this.#quota.total, 0, 'quota leaked')
     assert.ok(this.#ports[4].indexOf(1) < 0 && this.#ports[6].indexOf(1) < 0, 'ports leaked')
     assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
+    checkCounters(this.server, this.#heard)
   }
 
   #noteSaid({ offset, length }: Forward, buffer: Uint8Array): void {
@@ -191,10 +209,12 @@ export class MachineWorld {
       const open = this.bound.delete(output.relay) || this.binding.delete(output.relay)
       assert.ok(open || this.#failed.has(output.relay), 'closed twice')
     } else if (output.kind === 'allocation-opened') {
+      this.#heard.live++
       const held = (this.#perUser.get(output.allocation.username) ?? 0) + 1
       this.#perUser.set(output.allocation.username, held)
       assert.ok(held <= LIMITS.allocationsPerUser, 'a user holds more than the quota')
     } else if (output.kind === 'allocation-closed') {
+      this.#heard.live--
       const { username, link, client } = output.allocation
       this.#perUser.set(username, this.#perUser.get(username)! - 1)
       this.#model.closed(key(link, client))
@@ -204,10 +224,16 @@ export class MachineWorld {
   #answered({ link, to, bytes }: Extract<Output, { kind: 'transmit' }>): void {
     this.said.push(bytes)
     assert.ok(to.port !== 0 && formatIp(to) !== '224.0.0.1', 'an answer to an address that cannot have asked')
-    this.#model.answered(key(link, to), bytes, this.now)
+    assert.ok(this.#links.has(link), 'an answer by a link that is gone')
     const reader = this.#reader
     assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
+    if (reader.messageClass === CLASS.Indication) {
+      checkPeerError(this.#model, reader, key(link, to), this.now)
+      return
+    }
+    this.#heard.answers++
     assert.ok(reader.messageClass === CLASS.Success || reader.messageClass === CLASS.Error)
+    this.#model.answered(key(link, to), bytes, this.now)
     const code = reader.find(ATTRIBUTE.ErrorCode)
     const answer = code < 0 ? 'success' : readErrorCode(reader, code)?.code
     this.states.add(`${reader.method} ${answer} ${this.server.allocationCount}`)
@@ -216,13 +242,20 @@ export class MachineWorld {
     if (client && nonce >= 0) client.nonce = readText(reader, nonce, 763)
     const token = reader.find(ATTRIBUTE.ReservationToken)
     if (token >= 0) this.token = reader.value(token).slice()
+    const ticket = reader.find(ATTRIBUTE.MobilityTicket)
+    if (ticket >= 0) this.#keepTicket(reader.value(ticket).slice())
+  }
+
+  #keepTicket(ticket: Uint8Array): void {
+    this.tickets.push(ticket)
+    if (this.tickets.length > TICKETS_MAX) this.tickets.splice(1, 1)
   }
 
   #bind(relay: number, bind: TransportAddress): void {
     for (const other of [...this.bound.values(), ...this.binding.values()]) {
       assert.ok(!other.equals(bind), 'a port that is in use was handed out')
     }
-    assert.ok(bind.port >= 50_000 && bind.port <= 50_007, 'a port outside the range')
+    assert.ok(bind.port >= RELAY_PORTS.min && bind.port <= RELAY_PORTS.max, 'a port outside the range')
     this.binding.set(relay, bind)
     if (this.onBind !== 'later') this.#answerBind(relay, bind)
   }
@@ -238,21 +271,13 @@ export class MachineWorld {
 
   #checkFromClient(client: string, { target, socket, to, length }: Forward, came: number): void {
     if (target === 'client') {
-      this.#checkMeeting(client, key(socket, to))
+      checkMeeting(this.#model, client, key(socket, to), this.now)
       return
     }
     assert.ok(this.bound.has(socket), 'data left by a socket that is not bound')
     assert.ok(length <= came, 'more goes to a peer than the client sent')
     assert.ok(isReachable(formatIp(to), to.port), `${formatAddress(to)} is no peer`)
     assert.ok(this.#model.permits(client, to, this.now), `${formatAddress(to)} without a permission`)
-  }
-
-  /** Two clients of the relay reach each other only where both let a relay address in. */
-  #checkMeeting(client: string, other: string): void {
-    const both = OWN.map((ip) => address(ip.includes(':') ? `[${ip}]:1` : `${ip}:1`)).some((ip) =>
-      [client, other].every((one) => this.#model.permits(one, ip, this.now)),
-    )
-    assert.ok(both, `${client} and ${other} met without permissions`)
   }
 
   #checkToClient({ target, socket, to, length }: Forward, peer: TransportAddress, came: number): void {
@@ -265,33 +290,7 @@ export class MachineWorld {
     )
   }
 
-  #config(deny: readonly string[]) {
-    return turnServerConfig(
-      relayConfigFor({
-        relay: {
-          addresses: [{ advertise: OWN[0]! }, { advertise: OWN[1]! }],
-          ports: { min: 50_000, max: 50_007 },
-        },
-        credentials: { users: [USER, OTHER_USER], keys: [{ id: 'k', secret: REST_SECRET }] },
-        peers: { deny: [...deny] },
-        limits: { ...LIMITS, unauthenticatedResponsesPerSecond: 1_000_000 },
-      }),
-    )
+  #reconfigure(): void {
+    this.step(() => this.server.updateConfig(fuzzedConfig(this.#settings, this.#denied)))
   }
-}
-
-function key(link: number, client: TransportAddress): string {
-  return `${link}/${formatAddress(client)}`
-}
-
-function withRooms(bytes: Uint8Array): { buffer: Uint8Array; before: Uint8Array } {
-  const buffer = new Uint8Array(HEAD_ROOM_BYTES + bytes.length + TAIL_ROOM_BYTES + 8).fill(0xee)
-  buffer.set(bytes, HEAD_ROOM_BYTES)
-  return { buffer, before: buffer.slice() }
-}
-
-/** Nothing behind the tail room was written. */
-function checkOutside(buffer: Uint8Array, before: Uint8Array, length: number): void {
-  const end = HEAD_ROOM_BYTES + length + TAIL_ROOM_BYTES
-  assert.deepEqual(buffer.subarray(end), before.subarray(end), 'the rooms were overrun')
 }

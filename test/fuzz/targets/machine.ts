@@ -1,48 +1,14 @@
-import { createHmac } from 'node:crypto'
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
-import { address, EPOCH_SECONDS, OTHER_USER, request, USER } from '../../support/turn-harness.ts'
+import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
 import { Input } from '../input.ts'
 import type { Target } from '../target.ts'
-import { type FuzzedClient, MachineWorld, REST_SECRET } from './machine-world.ts'
+import { ask, attribute, CHANNELS, peer, USERS } from './machine-requests.ts'
+import { LINKS } from './machine-settings.ts'
+import { MachineWorld } from './machine-world.ts'
 
 const STEPS_MAX = 64
-const ATTRIBUTES_MAX = 6
-const PEERS = [
-  '8.8.8.8:5000',
-  '8.8.8.8:5001',
-  '9.9.9.9:443',
-  '[2600::1]:5000',
-  '1.1.1.1:53',
-  '8.8.8.8:0',
-  '10.0.0.1:5000',
-  '127.0.0.1:9641',
-  '192.0.2.1:3478',
-  '[2001:db8::1]:50000',
-  '[::ffff:8.8.8.8]:5000',
-  '1.1.1.1:5000',
-].map(address)
-const USERS = [
-  USER,
-  OTHER_USER,
-  rest(`${EPOCH_SECONDS + 4000}:carol`),
-  rest(`${EPOCH_SECONDS - 1}:carol`),
-  { ...USER, password: 'wrong' },
-  { username: 'nobody', password: 'x' },
-]
-const METHODS = [
-  METHOD.Allocate,
-  METHOD.CreatePermission,
-  METHOD.ChannelBind,
-  METHOD.Refresh,
-  METHOD.Binding,
-  METHOD.Connect,
-  METHOD.ConnectionBind,
-  0x123,
-]
-const LIFETIMES = [0, 1, 600, 3600, 0xffffffff]
-const CHANNELS = [0x4000, 0x4001, 0x4002, 0x4fff, 0x3fff, 0x5000]
 const WAITS = [1, 9, 31, 61, 299, 301, 601, 3601, 90_000]
 
 /** The TURN server: an input is a list of what clients, peers, the system and the operator do. */
@@ -58,8 +24,53 @@ export const machine: Target = {
     [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 12, 0, 1, 1, 0, 1, 0, 12, 3, 0, 12, 9, 3, 1, 12, 9],
     // Binds that come late, fail, or never come.
     [6, 1, 0, 0, 0, 0, 0, 7, 6, 2, 0, 1, 0, 0, 0, 5, 1, 6, 1, 0, 2, 0, 0, 0, 5, 2],
+    // SHA-256 offered and used, with an integrity of 20 bytes and a hashed name too.
+    [
+      9, 8, 1, 0, 0, 0, 0, 2, 1, 0, 2, 1, 2, 1, 2, 0, 0, 1, 0, 2, 2, 0, 5, 0, 1, 2, 1, 2, 1, 0, 0, 3, 0, 2, 3,
+      0, 3, 1, 2, 1, 2,
+    ],
+    // A mobile client: a ticket, a channel; it moves, sends, is sent to, moves on, and leaves (RFC 8016).
+    [
+      9, 8, 2, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 3, 0, 1, 3, 0, 11, 1, 2, 1, 0, 5, 0,
+      4, 0, 0, 9, 0, 6, 3, 0, 1, 4, 0, 11, 2, 2, 6, 0, 5, 0, 0, 6, 3, 0, 1, 5, 0, 1, 0,
+    ],
+    // A mobile client that moves to a stream, which closes.
+    [
+      9, 8, 2, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 1, 0, 0, 2, 0, 0, 0, 2, 3, 0, 1, 3, 0, 11, 1, 9, 4, 1, 3, 0, 0,
+      9, 0, 4, 0, 0, 9,
+    ],
+    // EVEN-PORT with a reservation, which another client of the user redeems.
+    [0, 0, 0, 0, 1, 1, 0, 2, 128, 0, 1, 0, 0, 1, 2, 0, 3, 0, 0, 3, 0, 1, 3, 0, 1, 0],
+    // Both families; a channel in the second, which is given back.
+    [
+      0, 0, 0, 0, 1, 1, 0, 5, 2, 0, 0, 1, 0, 0, 2, 0, 3, 0, 0, 2, 0, 0, 3, 0, 0, 3, 2, 0, 0, 5, 0, 0, 0, 3, 0,
+      2, 4, 0, 0, 1, 0, 4, 2, 2, 0, 0, 5, 0,
+    ],
+    // NAT discovery on: Binding with CHANGE-REQUEST, RESPONSE-PORT and PADDING.
+    [9, 8, 32, 0, 0, 4, 6, 2, 1, 0, 12, 6, 12, 2, 0, 0, 4, 6, 1, 2, 0, 13, 3, 0, 0, 4, 6, 1, 3, 0, 14, 30],
+    // Drained, redirected, revoked; an ICMP error for what was sent.
+    [
+      0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 2, 0, 0, 10, 0, 0, 3, 4, 5, 0, 9, 2, 0, 1, 0, 0, 0, 3, 0, 9, 0, 0,
+      9, 3, 0, 1, 0, 0, 0, 4, 0,
+    ],
   ].map((numbers) => Uint8Array.from(numbers)),
-  dictionary: [Uint8Array.of(0, 0, 0, 0, 0), Uint8Array.of(5, 5), Uint8Array.of(5, 8), Uint8Array.of(8, 1)],
+  dictionary: [
+    [0, 0, 0, 0, 0],
+    [5, 5],
+    [5, 8],
+    [8, 1],
+    [9, 8, 3],
+    [9, 8, 1],
+    [9, 8, 2],
+    [9, 8, 255],
+    [9, 9],
+    [10, 0, 0, 3, 4],
+    [0, 1, 3, 0, 1, 3, 0, 11, 1],
+    [0, 0, 0, 0, 1, 1, 0, 10],
+    [0, 1, 0, 0, 1, 2, 0, 3],
+    [0, 0, 0, 0, 1, 1, 0, 5, 2],
+    [0, 0, 0, 0, 2, 1, 0, 2],
+  ].map((numbers) => Uint8Array.from(numbers)),
   run: (bytes) => runMachine(bytes).states,
 }
 
@@ -106,53 +117,13 @@ const STEPS: readonly Step[] = [
   (world) => world.answerBind(),
   spoil,
   operate,
+  /** An ICMP error for what was sent, or was not. */
+  (world, input) => {
+    const relay = input.pick([...world.bound.keys(), 99])
+    const [to, type, code] = [peer(world, input), input.byte() % 16, input.byte() % 16]
+    world.step(() => world.server.handlePeerError(relay, to, type, code, input.uint16(), world.now))
+  },
 ]
-
-/** A request as a client makes it, or nearly so. */
-function ask(world: MachineWorld, input: Input): void {
-  const client = input.pick(world.clients)
-  const method = input.pick(METHODS)
-  const user = input.pick([...USERS, undefined])
-  const extra = Math.min(input.byte(), ATTRIBUTES_MAX)
-  if (user && client.nonce === undefined) world.fromClient(client, request(METHOD.Allocate, { id: id(0) }))
-  const bytes = request(method, {
-    id: id(input.byte()),
-    user,
-    nonce: nonce(world, client, input),
-    fingerprint: extra % 2 === 1,
-    attributes: (writer) => {
-      needed(world, input, writer, method)
-      for (let i = 0; i < extra; i++) attribute(world, input, writer)
-    },
-  })
-  world.lastRequest = new Uint8Array(bytes)
-  world.fromClient(client, bytes)
-}
-
-/** What the method cannot do without. */
-function needed(world: MachineWorld, input: Input, writer: StunWriter, method: number): void {
-  if (method === METHOD.Allocate) writer.addFirstByte(ATTRIBUTE.RequestedTransport, 17)
-  if (method === METHOD.ChannelBind) writer.addChannelNumber(input.pick(CHANNELS))
-  if (method === METHOD.ChannelBind || method === METHOD.CreatePermission) {
-    writer.addXorAddress(ATTRIBUTE.XorPeerAddress, peer(world, input))
-  }
-}
-
-function attribute(world: MachineWorld, input: Input, writer: StunWriter): void {
-  const adds: (() => StunWriter)[] = [
-    () => writer.addXorAddress(ATTRIBUTE.XorPeerAddress, peer(world, input)),
-    () => writer.addUint32(ATTRIBUTE.Lifetime, input.pick(LIFETIMES)),
-    () => writer.addBytes(ATTRIBUTE.EvenPort, Uint8Array.of(input.byte())),
-    () => writer.addBytes(ATTRIBUTE.ReservationToken, world.token),
-    () => writer.addFirstByte(ATTRIBUTE.RequestedAddressFamily, input.byte() % 4),
-    () => writer.addFirstByte(ATTRIBUTE.AdditionalAddressFamily, input.byte() % 4),
-    () => writer.addFirstByte(ATTRIBUTE.RequestedTransport, input.pick([17, 6, 0])),
-    () => writer.addFlag(ATTRIBUTE.DontFragment),
-    () => writer.addChannelNumber(input.pick(CHANNELS)),
-    () => writer.addBytes(input.uint16(), input.take(input.byte() % 64)),
-  ]
-  input.pick(adds)()
-}
 
 /** The last authentic request again: from somebody else, later, changed, cut, or longer. */
 function spoil(world: MachineWorld, input: Input): void {
@@ -177,26 +148,13 @@ function operate(world: MachineWorld, input: Input): void {
     () => world.deny(input.byte() % 2 === 0 ? [] : ['8.8.8.8']),
     () => world.step(() => server.startDrain({ alternates: [address('203.0.113.99:3478')] })),
     () => world.step(() => server.endDrain()),
-    () => world.closeLink(1 + (input.byte() % 2)),
-    () => [1, 2].forEach((link) => void world.openLink(link)),
+    () => world.closeLink(input.pick(LINKS).id),
+    () => LINKS.forEach(({ id }) => void world.openLink(id)),
     () => world.fail(input.pick([...world.bound.keys(), ...world.binding.keys(), 99]), 'unavailable'),
     () => world.step(() => server.setWallClockOffset((EPOCH_SECONDS + input.uint16()) * 1000)),
+    () => world.configure(input.byte()),
+    () => world.step(() => server.revoke('carol', world.now)),
+    () => world.step(() => server.setAlternates([address('[2001:db8::99]:3478')])),
   ]
   input.pick(deeds)()
-}
-
-function peer(world: MachineWorld, input: Input) {
-  return input.pick([...PEERS, ...world.bound.values()])
-}
-
-function nonce(world: MachineWorld, client: FuzzedClient, input: Input): string | undefined {
-  return input.pick([client.nonce, client.nonce, client.nonce, world.clients[0]!.nonce, 'x', ''])
-}
-
-function id(last: number): Uint8Array {
-  return new Uint8Array(12).fill(last)
-}
-
-function rest(username: string) {
-  return { username, password: createHmac('sha1', REST_SECRET).update(username).digest('base64') }
 }
