@@ -31,6 +31,7 @@ const rangeSize = (spec: TurnClusterSpec): number =>
   spec.network.relayPorts.max - spec.network.relayPorts.min + 1
 const inRange = (spec: TurnClusterSpec, port: number): boolean =>
   port >= spec.network.relayPorts.min && port <= spec.network.relayPorts.max
+const overUdp = ({ protocol }: Listener): boolean => protocol === 'UDP' || protocol === 'DTLS'
 const sameSocket = (a: Listener, b: Listener): boolean => a.protocol === b.protocol && a.port === b.port
 
 /** Every rule, in the order in which a person would want to hear of them. */
@@ -66,12 +67,12 @@ export const SPEC_RULES: readonly SpecRule[] = [
   {
     at: '',
     cel:
-      "(has(self.listeners) ? self.listeners.filter(l, l.protocol == 'UDP').map(l, l.port) : [3478])" +
+      "(has(self.listeners) ? self.listeners.filter(l, l.protocol in ['UDP', 'DTLS']).map(l, l.port) : [3478])" +
       '.all(p, p < self.network.relayPorts.min || p > self.network.relayPorts.max)',
     message:
-      'the port of a UDP listener lies inside network.relayPorts, where allocations get theirs: move the listener or ' +
+      'the port of a UDP or DTLS listener lies inside network.relayPorts, where allocations get theirs: move the listener or ' +
       'the range (without listeners, UDP 3478 is one)',
-    broken: (spec) => effectiveListeners(spec).some((l) => l.protocol === 'UDP' && inRange(spec, l.port)),
+    broken: (spec) => effectiveListeners(spec).some((l) => overUdp(l) && inRange(spec, l.port)),
   },
   {
     at: 'listeners[].name',
@@ -97,9 +98,16 @@ export const SPEC_RULES: readonly SpecRule[] = [
   },
   {
     at: '',
-    cel: "!has(self.listeners) || has(self.tls) || self.listeners.all(l, l.protocol != 'TLS')",
-    message: 'a TLS listener needs a certificate: set tls.secretName, or remove the listener',
-    broken: (spec) => !spec.tls && (spec.listeners ?? []).some((l) => l.protocol === 'TLS'),
+    cel: "!has(self.listeners) || has(self.tls) || self.listeners.all(l, !(l.protocol in ['TLS', 'DTLS']))",
+    message: 'a TLS or DTLS listener needs a certificate: set tls.secretName, or remove the listener',
+    broken: (spec) => !spec.tls && (spec.listeners ?? []).some((l) => ['TLS', 'DTLS'].includes(l.protocol)),
+  },
+  {
+    at: '',
+    cel: "!has(self.listeners) || self.datapath != 'Portable' || self.listeners.all(l, l.protocol != 'DTLS')",
+    message: 'the portable data path speaks no DTLS: set datapath to Auto, or remove the DTLS listener',
+    broken: (spec) =>
+      spec.datapath === 'Portable' && (spec.listeners ?? []).some((l) => l.protocol === 'DTLS'),
   },
   {
     at: 'tls.secretName',

@@ -20,8 +20,11 @@ const listener = z.object({
     .max(15)
     .describe('Name of the listener, unique in the cluster: lower-case letters, digits and dashes.'),
   protocol: z
-    .enum(['UDP', 'TCP', 'TLS'])
-    .describe('What clients speak. TLS tells plain TCP apart by the first byte, so both reach its port.'),
+    .enum(['UDP', 'TCP', 'TLS', 'DTLS'])
+    .describe(
+      'What clients speak. TLS tells plain TCP apart by the first byte, so both reach its port. DTLS is TURN over ' +
+        'UDP with encryption, for clients other than browsers: /v1/ice does not name it; UDP may have its port.',
+    ),
   port: port.describe('Port that every relay opens on its public addresses.'),
   proxyProtocol: z
     .object({

@@ -50,6 +50,24 @@ test('a published relay tells its zone, addresses, load and ports', () => {
   ])
 })
 
+test('clients are not given DTLS listeners, which browsers cannot use', () => {
+  const spec = {
+    tls: { secretName: 'turn-tls' },
+    listeners: [
+      { name: 'udp', protocol: 'UDP' as const, port: 3478 },
+      { name: 'dtls', protocol: 'DTLS' as const, port: 3478 },
+    ],
+  }
+  const reported = [
+    { protocol: 'udp', port: 3478 },
+    { protocol: 'dtls', port: 3478 },
+  ]
+  const loads = new Map([['uid-0', load(relay(0), { listeners: reported })]])
+  const published = publication(viewOf({ relays: [relay(0)], loads, spec }), [], undefined)
+  assert.deepEqual(published.listeners, [{ protocol: 'UDP', port: 3478 }])
+  assert.deepEqual(published.relays[0]!.listeners, [{ protocol: 'UDP', port: 3478 }])
+})
+
 test('a key ring that cannot be read leaves the last one in force', () => {
   const view = viewOf({ changes: { keyRing: { state: 'malformed', message: 'bad' } } })
   assert.deepEqual(publication(view, [], KEY_RING).keyRing, KEY_RING)

@@ -23,7 +23,7 @@ export function publication(
     key: observed.key,
     realm: spec.realm,
     ttlSeconds: durationSeconds(spec.credentials.ttl),
-    listeners: effectiveListeners(spec).map(({ protocol, port }) => ({ protocol, port })),
+    listeners: reportedListeners(effectiveListeners(spec)),
     ...(spec.tls?.hostname !== undefined && { tlsName: spec.tls.hostname }),
     keyRing: observed.keyRing.state === 'valid' ? observed.keyRing.value : lastKeyRing,
     relays: ready.map((assessed) => publishedRelay(assessed, spec.limits.allocationsPerRelay)),
@@ -52,7 +52,10 @@ const PROTOCOLS: Readonly<Record<string, PublishedListener['protocol']>> = {
   tls: 'TLS',
 }
 
-/** What the relay says that it listens on: local relays have ports of their own, and a change takes its time. */
+/**
+ * What the relay says that it listens on: local relays have ports of their own, and a change takes its time. DTLS
+ * is left out: a browser takes `turns:` over UDP for a fault.
+ */
 function reportedListeners(
   listeners: readonly { protocol: string; port: number }[] = [],
 ): PublishedListener[] {

@@ -28,7 +28,7 @@ const relayPorts = mostly(
 const listener = fc.record(
   {
     name: mostly(of('a', 'b', 'c-1'), of('-', '')),
-    protocol: mostly(of('UDP', 'TCP', 'TLS'), of('DTLS')),
+    protocol: mostly(of('UDP', 'TCP', 'TLS', 'DTLS'), of('QUIC')),
     port,
     proxyProtocol: fc.record({ from: fc.array(address, { maxLength: 3 }) }),
   },

@@ -69,7 +69,7 @@ function environment(cluster: TurnCluster, port: number): EnvVar[] {
 function listenerPorts(cluster: TurnCluster): ContainerPort[] {
   const ports = new Map<string, ContainerPort>()
   for (const { name, protocol, port } of effectiveListeners(cluster.spec)) {
-    const transport = protocol === 'UDP' ? 'UDP' : 'TCP'
+    const transport = protocol === 'UDP' || protocol === 'DTLS' ? 'UDP' : 'TCP'
     const key = `${transport}/${port}`
     if (!ports.has(key)) ports.set(key, { name, containerPort: port, hostPort: port, protocol: transport })
   }

@@ -44,6 +44,20 @@ test('on the host network every declared port is the port of the node, and the r
   )
 })
 
+test('DTLS and UDP are one port of the node', () => {
+  const listeners = [
+    { name: 'udp', protocol: 'UDP' as const, port: 3478 },
+    { name: 'dtls', protocol: 'DTLS' as const, port: 3478 },
+    { name: 'dtls-5349', protocol: 'DTLS' as const, port: 5349 },
+  ]
+  assert.deepEqual(
+    containerOf({ tls: TLS, listeners })
+      .ports.filter(({ hostIP }) => !hostIP)
+      .map(({ name, protocol, hostPort }) => `${name} ${protocol} ${hostPort}`),
+    ['udp UDP 3478', 'dtls-5349 UDP 5349'],
+  )
+})
+
 test('probes ask the control port on the loopback of the node, and the relay is told that port', () => {
   const container = containerOf()
   const { readinessProbe, livenessProbe } = container

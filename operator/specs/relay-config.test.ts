@@ -70,6 +70,19 @@ test('the load balancers of a listener are told to the relay', () => {
   ])
 })
 
+test('a DTLS listener has the certificate, beside UDP on its port', () => {
+  const listeners = [
+    { name: 'udp', protocol: 'UDP' as const, port: 3478 },
+    { name: 'dtls', protocol: 'DTLS' as const, port: 3478 },
+  ]
+  const config = relayConfig.parse(relayConfigFor(turnCluster({ tls: TLS, listeners }), PLACE))
+  assert.deepEqual(config.listeners, [
+    { protocol: 'udp', port: 3478 },
+    { protocol: 'dtls', port: 3478 },
+  ])
+  assert.deepEqual(config.tls, PLACE.tls)
+})
+
 test('relays that share a machine get ports of their own', () => {
   const listeners = [{ protocol: 'UDP' as const, port: 3480 }]
   const config = relayConfigFor(turnCluster(), {

@@ -28,7 +28,7 @@ const LEAST_STREAMS = 10_000
 export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayPlace): RelayConfigInput {
   const { spec } = cluster
   const listeners = relayListeners(place.listeners ?? effectiveListeners(spec))
-  const needsTls = listeners.some((listener) => listener.protocol === 'tls')
+  const needsTls = listeners.some((listener) => listener.protocol === 'tls' || listener.protocol === 'dtls')
   return {
     realm: spec.realm,
     listeners,
@@ -62,7 +62,7 @@ function relayLimits({ allocationsPerRelay, ...limits }: TurnCluster['spec']['li
 }
 
 const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const
-const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls' } as const
+const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls', DTLS: 'dtls' } as const
 
 /** A TLS listener takes plain TCP as well, so that a TCP listener on its port would be one too many. */
 function relayListeners(listeners: readonly RelayListener[]): RelayConfigInput['listeners'] {

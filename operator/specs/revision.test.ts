@@ -31,6 +31,8 @@ test('what a relay cannot take over replaces it', () => {
     { tls: { secretName: 'b' } },
     { credentials: { secretName: 'mine' } },
     { listeners: [{ name: 'udp', protocol: 'UDP', port: 443 }] },
+    // A relay chooses a data path that speaks DTLS when it starts.
+    { tls: { secretName: 'a' }, listeners: [{ name: 'dtls', protocol: 'DTLS', port: 5349 }] },
   ]
   const revisions = [
     ...specs.map(revisionOf),

@@ -25,6 +25,8 @@ export function relayRevision(
     keyRingSecret: keyRingSecretName(cluster),
     tlsSecret: spec.tls?.secretName,
     privilegedPorts: needsPrivilegedPorts(spec),
+    // A relay chooses its data path when it starts, and not every one speaks DTLS.
+    dtls: effectiveListeners(spec).some(({ protocol }) => protocol === 'DTLS') || undefined,
   }
   return contentHash(canonicalJson(content)).slice(0, 8)
 }

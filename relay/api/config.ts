@@ -213,10 +213,16 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
     refuse(['limits', 'allocationLifetimeSeconds'], 'must not be above allocationLifetimeMaxSeconds')
   }
   config.listeners.forEach((one, index) => {
-    if (one.protocol === 'tls' && !config.tls) {
+    if ((one.protocol === 'tls' || one.protocol === 'dtls') && !config.tls) {
       refuse(
         ['listeners', index, 'protocol'],
-        'a tls listener needs the block "tls" with certFile and keyFile',
+        `a ${one.protocol} listener needs the block "tls" with certFile and keyFile`,
+      )
+    }
+    if (one.protocol === 'dtls' && config.datapath === 'portable') {
+      refuse(
+        ['listeners', index, 'protocol'],
+        'the portable data path speaks no DTLS: set datapath to auto, or remove the listener',
       )
     }
     const same = (other: typeof one) =>

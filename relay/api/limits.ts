@@ -86,8 +86,16 @@ export const relayLimits = z.strictObject({
     .describe(
       'The same to one IPv4 address or IPv6 /64 over UDP, where senders can be forged; many clients may share one behind a NAT. 0 turns the limit off.',
     ),
-  streams: z.int().min(1).default(10_000).describe('TCP and TLS connections of the whole relay.'),
-  streamsPerAddress: z.int().min(1).default(500).describe('TCP and TLS connections from one address.'),
+  streams: z
+    .int()
+    .min(1)
+    .default(10_000)
+    .describe('TCP and TLS connections of the whole relay; the same again of DTLS sessions.'),
+  streamsPerAddress: z
+    .int()
+    .min(1)
+    .default(500)
+    .describe('TCP and TLS connections from one address; the same again of DTLS sessions.'),
   halfOpenStreamsPerAddress: z
     .int()
     .min(0)

@@ -4,8 +4,10 @@ import { ip, listenPort, network } from './config-fields.ts'
 /** One entry of `listeners`. */
 export const listener = z.strictObject({
   protocol: z
-    .enum(['udp', 'tcp', 'tls'])
-    .describe('What clients speak; tls tells plain TCP apart by the first byte.'),
+    .enum(['udp', 'tcp', 'tls', 'dtls'])
+    .describe(
+      'What clients speak. tls tells plain TCP apart by the first byte; a dtls listener may have the port of a udp one. dtls is served on Linux, not by datapath portable.',
+    ),
   address: ip.optional().describe('Literal address to bind. Absent: every address of relay.addresses.'),
   port: listenPort.describe('Port to listen on; 0 lets the system choose one, which the log then names.'),
   proxyProtocol: z

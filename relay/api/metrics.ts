@@ -37,7 +37,7 @@ export const RELAY_METRICS = {
   },
   turnfleet_relay_packets_total: {
     kind: 'counter',
-    help: 'Datagrams and stream frames on the sockets, control messages included; transport is udp, tcp, tls or peer',
+    help: 'Datagrams and stream frames on the sockets, control messages included; transport is udp, tcp, tls, dtls or peer',
     labels: ['transport', 'direction'],
   },
   turnfleet_relay_bytes_total: {
@@ -67,16 +67,20 @@ export const RELAY_METRICS = {
   },
   turnfleet_relay_revocations: { kind: 'gauge', help: 'Entries of the list of revoked credentials' },
   turnfleet_relay_streams: { kind: 'gauge', help: 'Open TCP and TLS connections' },
+  turnfleet_relay_dtls_sessions: { kind: 'gauge', help: 'Open DTLS sessions, handshakes included' },
   turnfleet_relay_streams_refused_total: {
     kind: 'counter',
-    help: 'Connections refused or closed by a limit: of the relay (total), of their address, half-open ones of their address, or no whole message in time (first-message)',
+    help: 'Connections and DTLS sessions refused or closed by a limit: of the relay (total), of their address, half-open ones of their address, or no whole message in time (first-message)',
     labels: ['reason'],
   },
   turnfleet_relay_stream_framing_errors_total: {
     kind: 'counter',
     help: 'Connections closed because their bytes were neither STUN nor ChannelData',
   },
-  turnfleet_relay_tls_handshake_failures_total: { kind: 'counter', help: 'TLS handshakes that failed' },
+  turnfleet_relay_tls_handshake_failures_total: {
+    kind: 'counter',
+    help: 'TLS and DTLS handshakes that failed',
+  },
   turnfleet_relay_proxy_headers_refused_total: {
     kind: 'counter',
     help: 'Datagrams dropped and connections closed because a load balancer put no valid PROXY protocol header in front',

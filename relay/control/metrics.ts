@@ -94,6 +94,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_drops_total: ({ counters }) => byKey(counters.drops, 'reason'),
   turnfleet_relay_revocations: ({ revocations }) => [[revocations.entries.length]],
   turnfleet_relay_streams: ({ io }) => [[io.streamsOpen]],
+  turnfleet_relay_dtls_sessions: ({ io }) => [[io.dtlsSessionsOpen]],
   turnfleet_relay_streams_refused_total: ({ io }) => byKey(io.streamsRefused, 'reason'),
   turnfleet_relay_stream_framing_errors_total: ({ io }) => [[io.framingErrors]],
   turnfleet_relay_tls_handshake_failures_total: ({ io }) => [[io.tlsHandshakeFailures]],
@@ -102,7 +103,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_send_errors_total: ({ io }) => [[io.sendErrors]],
   turnfleet_relay_faults_total: ({ faults }) => [[faults]],
   turnfleet_relay_listeners: ({ listeners }) =>
-    ['udp', 'tcp', 'tls'].map((protocol) => [
+    ['udp', 'tcp', 'tls', 'dtls'].map((protocol) => [
       listeners.filter((listener) => listener.protocol === protocol).length,
       { protocol },
     ]),

@@ -52,7 +52,7 @@ class RelayProcess {
   static async start(options: RunOptions): Promise<RelayProcess> {
     const files = new SettingsFiles(options.configFile)
     const loaded = files.load()
-    const chosen = await createIo(loaded.settings.config.datapath)
+    const chosen = await createIo(loaded.settings.config)
     const running = new RelayProcess(options, files, loaded, chosen)
     await running.#start(loaded)
     return running

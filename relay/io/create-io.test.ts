@@ -3,6 +3,8 @@ import { describe, it, type TestContext } from 'node:test'
 import { createIo } from './create-io.ts'
 import { PortableIo } from './portable/portable-io.ts'
 
+const LISTENERS = [{ protocol: 'udp', port: 3478 } as const]
+
 /** Pretends to be another host. */
 function pretend(t: TestContext, platform: string, arch: string): void {
   for (const [name, value] of Object.entries({ platform, arch })) {
@@ -15,22 +17,40 @@ function pretend(t: TestContext, platform: string, arch: string): void {
 describe('the data path', () => {
   it('is the portable one unless another is asked for', async () => {
     for (const wanted of ['auto', 'portable'] as const) {
-      const { io, datapath, note } = await createIo(wanted)
+      const { io, datapath, note } = await createIo({ datapath: wanted, listeners: LISTENERS })
       assert.ok(io instanceof PortableIo)
       assert.deepEqual([datapath, note], ['portable', undefined])
     }
   })
 
   it('that is asked for and not there is named, and another serves', async () => {
-    const { datapath, note } = await createIo('kernel')
+    const { datapath, note } = await createIo({ datapath: 'kernel', listeners: LISTENERS })
     assert.equal(datapath, 'portable')
     assert.match(note!, /the kernel data path is not in this version; the portable one serves/)
+  })
+
+  it('is one that speaks DTLS where a listener asks for it', {
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const listeners = [{ protocol: 'dtls', port: 5349 } as const]
+    const { io, datapath } = await createIo({ datapath: 'auto', listeners })
+    await io.close()
+    assert.deepEqual([datapath, io.dtls], ['batched', true])
+  })
+
+  it('says where DTLS can be had', async (t) => {
+    pretend(t, 'darwin', 'arm64')
+    const listeners = [{ protocol: 'dtls', port: 5349 } as const]
+    await assert.rejects(
+      createIo({ datapath: 'auto', listeners }),
+      /a dtls listener needs Linux on x64 or arm64, and this is darwin on arm64: remove it/,
+    )
   })
 
   it('says where the batched one can be had', async (t) => {
     pretend(t, 'darwin', 'arm64')
     await assert.rejects(
-      createIo('batched'),
+      createIo({ datapath: 'batched', listeners: LISTENERS }),
       /needs Linux on x64 or arm64, and this is darwin on arm64: choose auto or portable/,
     )
   })

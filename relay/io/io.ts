@@ -7,8 +7,11 @@ import type { TcpPeerHandler, TcpPeers } from './tcp-peers.ts'
  * on node:dgram, node:net and node:tls; another data path drops in by passing `conformance.ts`.
  */
 
+/** What clients speak; a tls listener takes plain TCP as well, a dtls listener may share its port with a udp one. */
+type ListenerProtocol = 'udp' | 'tcp' | 'tls' | 'dtls'
+
 export interface ListenerOptions {
-  readonly protocol: 'udp' | 'tcp' | 'tls'
+  readonly protocol: ListenerProtocol
   /** Literal IP address to bind. */
   readonly address: string
   /** 0 lets the system choose; the chosen port is in the result. */
@@ -20,7 +23,7 @@ export interface ListenerOptions {
 export interface BoundListener {
   /** Stays the same until `closeListener`; for UDP it is the id of its link. */
   readonly id: number
-  readonly protocol: 'udp' | 'tcp' | 'tls'
+  readonly protocol: ListenerProtocol
   readonly address: string
   readonly port: number
 }
@@ -31,7 +34,7 @@ export interface TlsMaterial {
   readonly key: string
 }
 
-/** What bounds the streams of clients that have proved nothing yet. */
+/** What bounds the streams of clients that have proved nothing yet, and DTLS sessions in the same way. */
 export interface StreamLimits {
   readonly total: number
   readonly perAddress: number
@@ -60,7 +63,7 @@ export const DEFAULT_STREAM_LIMITS: StreamLimits = {
  * HEAD_ROOM_BYTES before and TAIL_ROOM_BYTES behind the given range.
  */
 export interface IoHandler extends TcpPeerHandler {
-  /** A UDP listener is bound or a stream was accepted (TLS: after its handshake). */
+  /** A UDP listener is bound, or a stream or DTLS session has sent its first whole message. */
   linkOpened(link: Link): void
   linkClosed(link: number): void
   /**
@@ -96,6 +99,7 @@ export interface IoCounters {
   /** Datagrams dropped and streams closed because a balancer put no valid PROXY protocol header in front. */
   proxyHeadersRefused: number
   streamsOpen: number
+  dtlsSessionsOpen: number
 }
 
 export function newIoCounters(): IoCounters {
@@ -107,6 +111,7 @@ export function newIoCounters(): IoCounters {
     tlsHandshakeFailures: 0,
     proxyHeadersRefused: 0,
     streamsOpen: 0,
+    dtlsSessionsOpen: 0,
   }
 }
 
@@ -121,6 +126,8 @@ export interface RelayIo {
   readonly dontFragment?: boolean
   /** TCP relay sockets (RFC 6062); absent: there are none. */
   readonly tcpPeers?: TcpPeers
+  /** Whether it serves dtls listeners; absent: it does not. */
+  readonly dtls?: boolean
   start(handler: IoHandler): void
   /** Milliseconds of a monotonic clock; the same throughout a batch where reading it costs. */
   now(): number

@@ -11,7 +11,7 @@ export function listenError(options: ListenerOptions, error: NodeJS.ErrnoExcepti
 function explain({ port, protocol }: ListenerOptions, error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'EADDRINUSE':
-      return `port ${port} is taken; stop the program that uses it (ss -lnp${protocol === 'udp' ? 'u' : 't'}) or choose another port`
+      return `port ${port} is taken; stop the program that uses it (ss -lnp${protocol === 'udp' || protocol === 'dtls' ? 'u' : 't'}) or choose another port`
     case 'EACCES':
       return `port ${port} needs a privilege; grant CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or choose a port from 1024 up`
     case 'EADDRNOTAVAIL':

@@ -9,6 +9,7 @@ const LISTENERS = [
   { protocol: 'udp', address: '127.0.0.1', port: 0 },
   { protocol: 'tcp', address: '127.0.0.1', port: 0 },
   { protocol: 'tls', address: '127.0.0.1', port: 0 },
+  { protocol: 'dtls', address: '127.0.0.1', port: 0 },
   { protocol: 'udp', address: '::1', port: 0 },
   { protocol: 'tcp', address: '::1', port: 0 },
 ] as const
@@ -16,7 +17,7 @@ const LISTENERS = [
 export interface InteropRelay {
   readonly child: RelayChild
   /** The port of a protocol on 127.0.0.1, or with `6` on ::1. */
-  port(protocol: 'udp' | 'tcp' | 'tls', family?: 4 | 6): number
+  port(protocol: 'udp' | 'tcp' | 'tls' | 'dtls', family?: 4 | 6): number
 }
 
 /** A relay process on loopback for clients that we did not write. */

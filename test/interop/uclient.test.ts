@@ -11,7 +11,7 @@ const SINGLE = ['-n', '1']
 const AS_USER = ['-u', USER.username, '-w', USER.password]
 
 interface Case {
-  readonly transport: 'udp' | 'tcp' | 'tls'
+  readonly transport: 'udp' | 'tcp' | 'tls' | 'dtls'
   readonly flags: readonly string[]
   readonly client?: 4 | 6
   readonly peer?: 4 | 6
@@ -27,6 +27,9 @@ const CASES: Record<string, Case> = {
   'channels over TCP': { transport: 'tcp', flags: ['-t', '-c'], bytes: 500 },
   'indications over TLS': { transport: 'tls', flags: [...SINGLE, '-t', '-S', '-c', '-s'], bytes: 100 },
   'channels over TLS': { transport: 'tls', flags: [...SINGLE, '-t', '-S', '-c'], bytes: 100 },
+  'indications over DTLS': { transport: 'dtls', flags: ['-S', '-c', '-s'], bytes: 500 },
+  'channels over DTLS': { transport: 'dtls', flags: ['-S', '-c'], bytes: 500 },
+  'large datagrams over DTLS': { transport: 'dtls', flags: ['-S', '-c', '-s', '-l', '1200'], bytes: 6000 },
   'IPv6 end to end': { transport: 'udp', flags: ['-x', '-c', '-s'], client: 6, peer: 6, bytes: 500 },
   'an IPv6 relay for an IPv4 client': { transport: 'udp', flags: ['-x', '-c', '-s'], peer: 6, bytes: 500 },
   'TCP over IPv6': { transport: 'tcp', flags: ['-x', '-t', '-c', '-s'], client: 6, peer: 6, bytes: 500 },
@@ -63,7 +66,8 @@ describe('turnutils_uclient', { concurrency: 4, timeout: 60_000 }, () => {
 
   function commandLine({ transport, flags, client = 4, peer = 4, credential = AS_USER }: Case): string[] {
     const server = client === 4 ? '127.0.0.1' : '::1'
-    const verify = transport === 'tls' ? ['-E', join(relay.child.folder, 'tls.crt')] : []
+    const verify =
+      transport === 'tls' || transport === 'dtls' ? ['-E', join(relay.child.folder, 'tls.crt')] : []
     const to = ['-e', peer === 4 ? '127.0.0.1' : '::1', '-r', String(peers[peer].port)]
     return [
       ...SHORT,

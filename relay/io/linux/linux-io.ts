@@ -1,15 +1,11 @@
-import { randomBytes } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import type { TransportAddress } from '../../stun/address.ts'
-import { formatIp, parseAddress } from '../../stun/address-text.ts'
-import { NumberMap } from '../../stun/number-map.ts'
-import type { BindFailure } from '../../turn/contract.ts'
+import { formatIp } from '../../stun/address-text.ts'
 import {
   type BoundListener,
   type IoHandler,
-  LISTENER_BUFFER_BYTES,
   type ListenerOptions,
   newIoCounters,
-  RELAY_BUFFER_BYTES,
   type RelayIo,
   type StreamLimits,
   type TlsMaterial,
@@ -17,30 +13,26 @@ import {
 import { listenError } from '../listen-error.ts'
 import { secureContext } from '../portable/secure-context.ts'
 import { Streams } from '../portable/streams.ts'
-import { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
+import { isDtls } from './dtls/client-hello.ts'
+import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
+import { TlsContext } from './openssl/tls-context.ts'
 import { Poller } from './poller.ts'
 import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
+import { type RelaySocket, RelaySockets } from './relay-sockets.ts'
 import { SEND_MEMORY_BYTES, SendQueue } from './send-queue.ts'
+import type { UdpListener } from './udp-listener.ts'
+import { UdpListeners } from './udp-listeners.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
 /** Batches that one turn takes from one socket: the more at once, the longer the runs to one destination. */
 const BATCHES_PER_TURN = 4
-/** Rounds of answers to `bindRelay` in one turn: an answer may ask for the next port. */
-const ANSWER_ROUNDS_MAX = 8
 
-/** What the datagrams of a socket are for. */
-interface Endpoint {
-  readonly socket: UdpSocket
-  readonly kind: 'listener' | 'relay'
-  /** Of the link, or of the relay socket. */
-  readonly id: number
-  /** Of a listener whose datagrams balancers put a header in front of. */
-  readonly proxied?: ProxiedDatagrams | undefined
-}
+/** Of the hash that finds clients by their address. */
+const SEED_MAX = 2 ** 31
 
 /**
  * RelayIo on Linux system calls: UDP in batches, runs to one destination as one send, one loop. TCP and TLS go
@@ -48,19 +40,22 @@ interface Endpoint {
  */
 export class LinuxIo implements RelayIo {
   readonly dontFragment = true
+  readonly dtls = true
   readonly counters = newIoCounters()
-  readonly #memory = new Memory(RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + SMALL_MEMORY_BYTES)
+  readonly #memory = new Memory(
+    RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + DTLS_MEMORY_BYTES + SMALL_MEMORY_BYTES,
+  )
   readonly #ring = new ReceiveRing(this.#memory)
   readonly #queue = new SendQueue(this.#memory, this.counters)
   readonly #sockets = new UdpSocketFactory(this.#memory)
   readonly #poller = new Poller(this.#memory)
   readonly #loop: NodeLoop
   readonly #streams: Streams
-  readonly #listeners = new Map<number, Endpoint>()
-  readonly #relays = new NumberMap<Endpoint>()
+  readonly #sessions: DtlsSessions
+  readonly #listeners: UdpListeners
+  readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#watch(relay))
   /** By file descriptor. */
-  readonly #endpoints: (Endpoint | undefined)[] = []
-  #answers: { relay: number; endpoint: Endpoint | undefined; failure: BindFailure | undefined }[] = []
+  readonly #endpoints: (UdpListener | RelaySocket | undefined)[] = []
   #handler: IoHandler | undefined
   #lastId = 0
   #wakeAt = Number.POSITIVE_INFINITY
@@ -73,7 +68,18 @@ export class LinuxIo implements RelayIo {
     this.#loop = new NodeLoop({
       poller: this.#poller,
       turn: (events, now) => this.#turn(events, now),
-      deadline: () => (this.#answers.length > 0 ? 0 : this.#wakeAt),
+      deadline: () => this.#deadline(),
+    })
+    const { counters, now } = this
+    this.#listeners = new UdpListeners({ sockets: this.#sockets, counters, now })
+    this.#sessions = new DtlsSessions({
+      memory: this.#memory,
+      queue: this.#queue,
+      counters: this.counters,
+      seed: randomInt(SEED_MAX),
+      now: this.now,
+      nextLinkId: () => ++this.#lastId,
+      handler: () => this.#started(),
     })
     this.#streams = new Streams({
       now: this.now,
@@ -98,13 +104,14 @@ export class LinuxIo implements RelayIo {
 
   setStreamLimits(limits: StreamLimits): void {
     this.#streams.limits = limits
+    this.#sessions.limits = limits
   }
 
   async listen(options: ListenerOptions): Promise<BoundListener> {
     const id = ++this.#lastId
     const { protocol } = options
     try {
-      if (protocol === 'udp') return this.#listenUdp(id, options)
+      if (protocol === 'udp' || protocol === 'dtls') return this.#listenUdp(id, protocol, options)
       const bound = await this.#streams.listen(id, protocol, options)
       return { id, protocol, address: bound.address, port: bound.port }
     } catch (error) {
@@ -115,41 +122,39 @@ export class LinuxIo implements RelayIo {
   async closeListener(id: number): Promise<void> {
     const listener = this.#listeners.get(id)
     if (!listener) return this.#streams.closeListener(id)
-    this.#listeners.delete(id)
-    this.#close(listener)
-    this.#started().linkClosed(id)
+    this.#sessions.closeListener(id)
+    this.#queue.flush()
+    const was = this.#listeners.remove(id)
+    if (listener.unused) this.#close(listener)
+    this.#sessions.settle()
+    if (was === 'udp') this.#started().linkClosed(id)
     this.#started().batchEnd()
   }
 
   setTls(material: TlsMaterial): void {
     this.#streams.secureContext = secureContext(material)
+    this.#sessions.context = new TlsContext('dtls', material)
   }
 
   bindRelay(relay: number, bind: TransportAddress, { dontFragment }: { dontFragment: boolean }): void {
-    let endpoint: Endpoint | undefined
-    let failure: BindFailure | undefined
-    try {
-      const socket = this.#sockets.open({ bind, bufferBytes: RELAY_BUFFER_BYTES, dontFragment })
-      endpoint = { socket, kind: 'relay', id: relay }
-      this.#open(this.#relays, endpoint)
-    } catch (error) {
-      failure = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'port-in-use' : 'unavailable'
-    }
-    this.#answers.push({ relay, endpoint, failure })
+    this.#relays.bind(relay, bind, dontFragment)
     this.#loop.wake()
   }
 
   closeRelay(relay: number): void {
-    const endpoint = this.#relays.get(relay)
-    this.#relays.delete(relay)
+    const endpoint = this.#relays.remove(relay)
     if (endpoint) this.#close(endpoint)
   }
 
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     const listener = this.#listeners.get(link)
     if (listener) {
-      const way = listener.proxied ? listener.proxied.wayTo(to) : to
-      this.#push(listener.socket, way, buffer, offset, length)
+      this.#push(listener.socket, listener.wayTo(to), buffer, offset, length)
+      return
+    }
+    if (this.#sessions.has(link)) {
+      this.#sessions.send(link, buffer, offset, length)
+      this.#flushSoon()
       return
     }
     this.#streams.get(link)?.send(buffer, offset, length)
@@ -162,44 +167,42 @@ export class LinuxIo implements RelayIo {
   }
 
   closeLink(link: number): void {
+    this.#sessions.end(link)
+    if (this.#sessions.unsettled) this.#loop.wake()
     this.#streams.get(link)?.end()
     this.#loop.nodeHasWork()
   }
 
   setLinkInUse(link: number, inUse: boolean): void {
+    this.#sessions.setInUse(link, inUse)
     this.#streams.get(link)?.setInUse(inUse)
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#sessions.close()
     this.#queue.flush()
-    for (const endpoint of [...this.#listeners.values(), ...this.#relays.values()]) this.#close(endpoint)
-    this.#listeners.clear()
-    this.#relays.clear()
+    for (const endpoint of [...this.#listeners.removeAll(), ...this.#relays.removeAll()])
+      this.#close(endpoint)
     await Promise.all([this.#loop.stop(), this.#streams.close()])
     this.#poller.close()
   }
 
-  #listenUdp(id: number, { protocol, address, port, proxyFrom }: ListenerOptions): BoundListener {
-    const bind = parseAddress(address, port)
-    if (!bind) throw new Error(`${address} is no literal IP address`)
-    const socket = this.#sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES })
+  #listenUdp(id: number, protocol: 'udp' | 'dtls', options: ListenerOptions): BoundListener {
+    const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#watch(opened))
     const { local } = socket
-    const proxied = proxyFrom && this.#proxiedDatagrams(proxyFrom)
-    this.#open(this.#listeners, { socket, kind: 'listener', id, proxied })
-    this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined })
+    if (protocol === 'udp') this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined })
     return { id, protocol, address: formatIp(local), port: local.port }
   }
 
-  #open(endpoints: { set(id: number, endpoint: Endpoint): unknown }, endpoint: Endpoint): void {
+  #watch(endpoint: UdpListener | RelaySocket): void {
     this.#poller.add(endpoint.socket.fd)
     this.#endpoints[endpoint.socket.fd] = endpoint
-    endpoints.set(endpoint.id, endpoint)
   }
 
-  #close({ socket }: Endpoint): void {
-    this.#endpoints[socket.fd] = undefined
+  #close({ socket }: UdpListener | RelaySocket): void {
+    if (socket.open) this.#endpoints[socket.fd] = undefined
     socket.close()
   }
 
@@ -214,8 +217,10 @@ export class LinuxIo implements RelayIo {
       this.#wakeAt = Number.POSITIVE_INFINITY
       this.#started().wake()
     }
+    this.#sessions.tick(now)
     if (busy || due) this.#started().batchEnd()
-    this.#answer()
+    this.#sessions.settle()
+    this.#relays.answer(this.#started())
     this.#inTurn = false
     this.#queue.flush()
     return busy
@@ -234,54 +239,52 @@ export class LinuxIo implements RelayIo {
   }
 
   /** False where the socket is known to hold no more. */
-  #takeBatch({ socket, kind, id, proxied }: Endpoint): boolean {
+  #takeBatch(endpoint: UdpListener | RelaySocket): boolean {
+    const { socket } = endpoint
     if (!socket.open) return false
     const handler = this.#started()
     const ring = this.#ring
     const { bytes } = this.#memory
     const more = ring.receive(socket.fd)
     while (socket.open && ring.next()) {
-      if (proxied) this.#takeProxied(id, proxied)
-      else if (kind === 'listener') handler.clientData(id, ring.from, bytes, ring.offset, ring.length)
-      else handler.peerData(id, ring.from, bytes, ring.offset, ring.length)
+      if (endpoint.kind === 'listener') this.#fromClient(endpoint)
+      else handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
     }
     return more
   }
 
-  #takeProxied(id: number, proxied: ProxiedDatagrams): void {
-    const { from, offset, length } = this.#ring
+  #fromClient(listener: UdpListener): void {
     const { bytes } = this.#memory
-    if (!proxied.open(from, bytes, offset, length)) return
-    this.#started().clientData(id, proxied.client, bytes, proxied.offset, proxied.length)
-  }
-
-  #proxiedDatagrams(from: readonly string[]): ProxiedDatagrams {
-    const seed = randomBytes(4).readUInt32LE()
-    return new ProxiedDatagrams({ from, counters: this.counters, now: this.now, seed })
-  }
-
-  /** Says how `bindRelay` went: later than its call, which may come from within an answer. */
-  #answer(): void {
-    for (let round = 0; round < ANSWER_ROUNDS_MAX && this.#answers.length > 0; round++) {
-      const handler = this.#started()
-      const answers = this.#answers
-      this.#answers = []
-      for (const { relay, endpoint, failure } of answers) {
-        if (failure) handler.relayBindFailed(relay, failure)
-        else if (this.#relays.get(relay) === endpoint) handler.relayBound(relay)
-      }
-      handler.batchEnd()
+    let { from, offset, length } = this.#ring
+    const { proxied } = listener
+    if (proxied) {
+      if (!proxied.open(from, bytes, offset, length)) return
+      from = proxied.client
+      offset = proxied.offset
+      length = proxied.length
     }
+    if (listener.dtls >= 0 && isDtls(bytes, offset, length))
+      this.#sessions.receive(listener, from, offset, length)
+    else if (listener.udp >= 0) this.#started().clientData(listener.udp, from, bytes, offset, length)
   }
 
   #push(socket: UdpSocket, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     this.#queue.push(socket, to, buffer, offset, length)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     if (this.#inTurn || this.#flushPending) return
     this.#flushPending = true
     queueMicrotask(() => {
       this.#flushPending = false
       this.#queue.flush()
     })
+  }
+
+  #deadline(): number {
+    if (this.#relays.answering || this.#sessions.unsettled) return 0
+    return Math.min(this.#wakeAt, this.#sessions.deadline)
   }
 
   #started(): IoHandler {

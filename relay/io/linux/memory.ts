@@ -59,6 +59,12 @@ export class Memory {
     return this.#base + offset
   }
 
+  /** The same of a range, which has to lie inside. */
+  span(offset: number, length: number): number {
+    if (offset >= 0 && length >= 0 && offset + length <= this.bytes.length) return this.#base + offset
+    throw new RangeError(`${length} bytes at ${offset} do not lie in this memory`)
+  }
+
   /** Writes the address of `target` as a pointer at `at`, a multiple of eight. */
   setPointer(at: number, target: number): void {
     const low = this.#low + target

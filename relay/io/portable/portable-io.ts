@@ -75,6 +75,9 @@ export class PortableIo implements RelayIo {
   async listen(options: ListenerOptions): Promise<BoundListener> {
     const id = ++this.#lastId
     try {
+      if (options.protocol === 'dtls') {
+        throw new Error('this relay began without DTLS; start it anew, with datapath auto or batched')
+      }
       if (options.protocol === 'udp') return await this.#listenUdp(id, options)
       const { address, port } = await this.#streams.listen(id, options.protocol, options)
       return { id, protocol: options.protocol, address, port }
