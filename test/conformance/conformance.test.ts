@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CASES } from './cases/index.ts'
+import { conformingRelay, measure } from './docs.ts'
+import { runCases } from './run.ts'
+
+test('our relay keeps every rule of the conformance suite over UDP, TCP and TLS', async () => {
+  const { results } = await measure(await conformingRelay())
+  assert.deepEqual(
+    results.filter(({ outcome }) => outcome === 'fail'),
+    [],
+  )
+  const skipped = new Set(results.filter(({ outcome }) => outcome === 'skipped').map(({ id }) => id))
+  assert.deepEqual(
+    [...skipped].filter((id) => !NOT_YET.some((topic) => id.startsWith(topic))),
+    [],
+  )
+})
+
+test('a server that answers nothing breaks what asks for an answer, in bounded time', async () => {
+  const nobody = { ip: '127.0.0.1', port: 9 }
+  const cases = CASES.filter(({ id }) => id === 'binding/mapped-address' || id === 'allocate/success')
+  const credentials = { username: 'user', password: 'password' }
+  const results = await runCases(cases, { server: nobody, transport: 'udp', credentials })
+  assert.deepEqual(
+    results.map(({ outcome, came }) => [outcome, came]),
+    [
+      ['fail', 'no answer'],
+      ['fail', 'no answer'],
+    ],
+  )
+})
+
+test('every case has a name of its own', () => {
+  assert.equal(new Set(CASES.map(({ id }) => id)).size, CASES.length)
+})
+
+/** What the relay of this test does not do. */
+const NOT_YET = ['tcp/', 'nat/']

@@ -1,0 +1,156 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RelayConfigInput } from '../../relay/api/config.ts'
+import { loopbackConfig, RelayChild } from '../../relay/testing/relay-child.ts'
+import { TestAuthority } from '../cluster/pki.ts'
+
+export const REALM = 'turn.example.org'
+export const USER = { username: 'user', password: 'password' }
+export const OTHER_USER = { username: 'other', password: 'other-password' }
+/** A key of the ring, for TURN REST credentials. */
+export const REST_SECRET = 'rest-secret'
+
+const START_TIMEOUT_MS = 15_000
+const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const
+
+type Protocol = 'udp' | 'tcp' | 'tls'
+
+/** A TURN server on loopback for clients that we did not write. */
+export interface TestServer {
+  readonly name: 'turnfleet' | 'coturn'
+  readonly version: string
+  /** The authority of its certificate, which is for 127.0.0.1, ::1 and localhost. */
+  readonly caFile: string
+  /** The port of a protocol on 127.0.0.1, or with `6` on ::1. */
+  port(protocol: Protocol, family?: 4 | 6): number
+  stop(): Promise<void>
+}
+
+/** Our relay as a process, with all that it can do turned on. */
+export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Promise<TestServer> {
+  const child = new RelayChild()
+  const files = await writeCertificate(child.folder)
+  const protocols = ['udp', 'tcp', 'tls'] as const
+  child.writeConfig({
+    ...loopbackConfig(),
+    realm: REALM,
+    listeners: [4, 6].flatMap((family) =>
+      protocols.map((protocol) => ({ protocol, address: LOOPBACK[family as 4 | 6], port: 0 })),
+    ),
+    relay: { addresses: [{ advertise: '127.0.0.1' }, { advertise: '::1' }] },
+    tls: { certFile: files.cert, keyFile: files.key },
+    credentials: { users: [USER, OTHER_USER], keys: [{ id: 'k1', secret: REST_SECRET }] },
+    mobility: true,
+    limits: { allocationsPerUser: 4000 },
+    ...change,
+  })
+  child.spawn()
+  const { listeners } = await child.ready()
+  const version = String((await child.line(({ msg }) => msg === 'ready')).version)
+  return {
+    name: 'turnfleet',
+    version,
+    caFile: files.ca,
+    port: (protocol, family = 4) =>
+      listeners.find((one) => one.protocol === protocol && one.address === LOOPBACK[family])!.port,
+    stop: () => child.stop(),
+  }
+}
+
+/** coturn with all that it can do turned on; `users` or TURN REST credentials, as it does not take both. */
+export async function startCoturn(credentials: 'users' | 'rest' = 'users'): Promise<TestServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'turnfleet-coturn-'))
+  // coturn gives up root before it reads the key.
+  chmodSync(folder, 0o755)
+  const files = await writeCertificate(folder)
+  const [plain, alternate, secure] = await freePorts(3)
+  const who =
+    credentials === 'users'
+      ? ['--lt-cred-mech', ...[USER, OTHER_USER].map((one) => `--user=${one.username}:${one.password}`)]
+      : ['--use-auth-secret', `--static-auth-secret=${REST_SECRET}`]
+  const child = spawn(
+    'turnserver',
+    [
+      ...['-n', '--no-cli', '--log-file=stdout', '--simple-log', '--allow-loopback-peers', '--mobility'],
+      ...['--listening-ip=127.0.0.1', '--listening-ip=::1', '--relay-ip=127.0.0.1', '--relay-ip=::1'],
+      ...[`--listening-port=${plain}`, `--alt-listening-port=${alternate}`, `--tls-listening-port=${secure}`],
+      ...[`--cert=${files.cert}`, `--pkey=${files.key}`, `--realm=${REALM}`, ...who],
+      ...[`--pidfile=${join(folder, 'pid')}`, `--userdb=${join(folder, 'turndb')}`],
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  const stop = async () => {
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGKILL')
+      await once(child, 'close')
+    }
+    rmSync(folder, { recursive: true, force: true })
+  }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      let output = ''
+      const fail = (why: string) => reject(new Error(`coturn ${why}: ${output.slice(-2000)}`))
+      const timer = setTimeout(() => fail('was not ready in time'), START_TIMEOUT_MS)
+      child.once('error', () => fail('could not be started: install the Debian package coturn'))
+      child.once('close', () => fail('ended'))
+      child.stdout.on('data', (data) => {
+        if (output.length < 100_000) output += String(data)
+        if (!/\(admin thread\)/.test(output)) return
+        clearTimeout(timer)
+        resolve()
+      })
+      child.stderr.resume()
+    })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    name: 'coturn',
+    version: coturnVersion(),
+    caFile: files.ca,
+    port: (protocol) => (protocol === 'tls' ? secure! : plain!),
+    stop,
+  }
+}
+
+/** The version of coturn and of its clients that are installed. */
+export function coturnVersion(): string {
+  return execFileSync('turnserver', ['--version'], { encoding: 'utf8' }).trim()
+}
+
+/** A certificate for loopback, its key and the authority that issued it, in a folder. */
+async function writeCertificate(folder: string): Promise<{ cert: string; key: string; ca: string }> {
+  const authority = await TestAuthority.make()
+  const pair = await authority.issue({
+    commonName: 'localhost',
+    names: [
+      { type: 'dns', value: 'localhost' },
+      { type: 'ip', value: '127.0.0.1' },
+      { type: 'ip', value: '::1' },
+    ],
+  })
+  const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key'), ca: join(folder, 'ca.crt') }
+  writeFileSync(files.cert, pair.cert)
+  writeFileSync(files.key, pair.key)
+  writeFileSync(files.ca, authority.pair.cert)
+  return files
+}
+
+/** Ports that nobody listens on at the moment, for a server that cannot be told to choose. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer())
+  const ports = await Promise.all(
+    servers.map(async (server) => {
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return (server.address() as { port: number }).port
+    }),
+  )
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return ports
+}
