@@ -5,6 +5,7 @@ import { lifecycleTests } from './testing/lifecycle-tests.ts'
 import { proxyTests } from './testing/proxy-tests.ts'
 import { streamLimitTests } from './testing/stream-limit-tests.ts'
 import { streamTests } from './testing/stream-tests.ts'
+import { tcpPeerTests } from './testing/tcp-peer-tests.ts'
 import { tlsTests } from './testing/tls-tests.ts'
 
 /** What every implementation of RelayIo must do; called from the test file of each. */
@@ -15,6 +16,7 @@ export function describeRelayIo(name: string, create: () => RelayIo): void {
     streamLimitTests(create)
     tlsTests(create)
     proxyTests(create)
+    tcpPeerTests(create)
     lifecycleTests(create)
   })
 }

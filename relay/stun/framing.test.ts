@@ -138,3 +138,19 @@ test('a reserved first byte after good frames fails the stream', () => {
   assert.deepEqual(cut([Buffer.concat([first, Uint8Array.of(0x50, 0, 0, 0)])], true, framer), [hex(first)])
   assert.ok(framer.failed)
 })
+
+test('what comes behind a frame can be taken out as it is, wherever the bytes were split', () => {
+  const rest = new TextEncoder().encode('not a frame')
+  const whole = Buffer.concat([first, rest])
+  for (let cutAt = 1; cutAt <= whole.length; cutAt++) {
+    const framer = new StreamFramer()
+    const before = cut([whole.subarray(0, cutAt)], true, framer)
+    if (before.length === 0) {
+      framer.push(whole, cutAt, whole.length - cutAt)
+      assert.ok(framer.next())
+    }
+    const taken = Buffer.from(framer.takeRest()).toString()
+    assert.equal(taken, 'not a frame'.slice(0, before.length === 0 ? undefined : cutAt - first.length))
+    assert.equal(framer.pendingBytes, 0)
+  }
+})

@@ -60,6 +60,19 @@ export class StreamFramer {
     return this.#partialLength > 0 ? this.#nextFromPartial() : this.#nextFromChunk()
   }
 
+  /** Takes out all that was not handed out as a frame, copied: from here on the stream carries no frames. */
+  takeRest(): Uint8Array {
+    this.#restoreTail()
+    const rest = new Uint8Array(this.#partialLength + this.#end - this.#at)
+    if (this.#partial)
+      rest.set(this.#partial.subarray(HEAD_ROOM_BYTES, HEAD_ROOM_BYTES + this.#partialLength))
+    rest.set(this.#chunk.subarray(this.#at, this.#end), this.#partialLength)
+    this.#partial = undefined
+    this.#partialLength = 0
+    this.#at = this.#end
+    return rest
+  }
+
   #nextFromChunk(): Frame | undefined {
     const total = this.#frameLength(this.#chunk, this.#at, this.#end - this.#at)
     if (this.failed) return undefined

@@ -27,7 +27,7 @@ export class LoopbackRelay {
       credentials: { users: [{ username: 'alice', password: 'secret' }] },
       ...changes,
     })
-    this.turn = new TurnServer({ config: turnServerConfig(config), crypto: nodeCrypto })
+    this.turn = new TurnServer({ config: turnServerConfig(config), crypto: nodeCrypto, tcpPeers: true })
   }
 
   async start(): Promise<this> {

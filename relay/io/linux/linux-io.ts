@@ -11,12 +11,16 @@ import {
   type TlsMaterial,
 } from '../io.ts'
 import { listenError } from '../listen-error.ts'
+import { Arena } from '../portable/arena.ts'
+import { PeerSockets } from '../portable/peer-sockets.ts'
 import { secureContext } from '../portable/secure-context.ts'
 import { Streams } from '../portable/streams.ts'
+import type { TcpPeers } from '../tcp-peers.ts'
 import { isDtls } from './dtls/client-hello.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
+import { onNodeLoop } from './node-tcp-peers.ts'
 import { TlsContext } from './openssl/tls-context.ts'
 import { Poller } from './poller.ts'
 import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
@@ -54,6 +58,8 @@ export class LinuxIo implements RelayIo {
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
   readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#watch(relay))
+  readonly #peers: PeerSockets
+  readonly tcpPeers: TcpPeers
   /** By file descriptor. */
   readonly #endpoints: (UdpListener | RelaySocket | undefined)[] = []
   #handler: IoHandler | undefined
@@ -87,6 +93,13 @@ export class LinuxIo implements RelayIo {
       counters: this.counters,
       handler: () => this.#started(),
     })
+    this.#peers = new PeerSockets({
+      streams: this.#streams,
+      arena: new Arena(),
+      now: this.now,
+      handler: () => this.#started(),
+    })
+    this.tcpPeers = onNodeLoop(this.#peers, this.#loop)
   }
 
   start(handler: IoHandler): void {
@@ -143,7 +156,12 @@ export class LinuxIo implements RelayIo {
 
   closeRelay(relay: number): void {
     const endpoint = this.#relays.remove(relay)
-    if (endpoint) this.#close(endpoint)
+    if (endpoint) {
+      this.#close(endpoint)
+      return
+    }
+    this.#peers.closeListener(relay)
+    this.#loop.nodeHasWork()
   }
 
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
@@ -185,7 +203,7 @@ export class LinuxIo implements RelayIo {
     this.#queue.flush()
     for (const endpoint of [...this.#listeners.removeAll(), ...this.#relays.removeAll()])
       this.#close(endpoint)
-    await Promise.all([this.#loop.stop(), this.#streams.close()])
+    await Promise.all([this.#loop.stop(), this.#streams.close(), this.#peers.closeAll()])
     this.#poller.close()
   }
 

@@ -16,6 +16,7 @@ import {
 import { listenError } from '../listen-error.ts'
 import { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
 import { Arena } from './arena.ts'
+import { PeerSockets } from './peer-sockets.ts'
 import { secureContext } from './secure-context.ts'
 import { Streams } from './streams.ts'
 import { UdpSocket } from './udp-socket.ts'
@@ -35,6 +36,7 @@ export class PortableIo implements RelayIo {
   readonly #udpListeners = new Map<number, UdpListener>()
   readonly #relays = new NumberMap<UdpSocket>()
   readonly #streams: Streams
+  readonly tcpPeers: PeerSockets
   #handler: IoHandler | undefined
   #lastId = 0
   #timer: NodeJS.Timeout | undefined
@@ -44,6 +46,12 @@ export class PortableIo implements RelayIo {
       now: this.now,
       nextLinkId: () => ++this.#lastId,
       counters: this.counters,
+      handler: () => this.#started(),
+    })
+    this.tcpPeers = new PeerSockets({
+      streams: this.#streams,
+      arena: this.#arena,
+      now: this.now,
       handler: () => this.#started(),
     })
   }
@@ -130,6 +138,7 @@ export class PortableIo implements RelayIo {
     const socket = this.#relays.get(relay)
     this.#relays.delete(relay)
     void socket?.close()
+    this.tcpPeers.closeListener(relay)
   }
 
   sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
@@ -155,7 +164,11 @@ export class PortableIo implements RelayIo {
     const sockets = [...listeners, ...this.#relays.values()]
     this.#udpListeners.clear()
     this.#relays.clear()
-    await Promise.all([this.#streams.close(), ...sockets.map((socket) => socket.close())])
+    await Promise.all([
+      this.#streams.close(),
+      this.tcpPeers.closeAll(),
+      ...sockets.map((socket) => socket.close()),
+    ])
     // The batches that closing ended may have set it again.
     this.wakeAt(Number.POSITIVE_INFINITY)
   }

@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { type SecureContext, TLSSocket } from 'node:tls'
 import { TransportAddress } from '../../stun/address.ts'
 import { formatIp, parseAddress } from '../../stun/address-text.ts'
-import { StreamFramer } from '../../stun/framing.ts'
+import { type Frame, StreamFramer } from '../../stun/framing.ts'
+import { CLASS, METHOD, messageType } from '../../stun/methods.ts'
 import type { ProxyHeader } from '../../stun/proxy-header.ts'
 import type { Link } from '../../turn/contract.ts'
 import type { StreamLimits } from '../io.ts'
@@ -45,6 +47,7 @@ export interface StreamOptions {
 const TLS_HANDSHAKE_BYTE = 0x16
 /** How long a stream that is being closed may take to deliver what is queued. */
 const CLOSE_GRACE_MS = 2_000
+const CONNECTION_BIND = messageType(METHOD.ConnectionBind, CLASS.Request)
 const ALPN_PROTOCOLS = ['stun.turn', 'stun.nat-discovery']
 
 /** One accepted connection: tells TLS from plain by its first byte, cuts frames, bounds what it may hold. */
@@ -68,7 +71,10 @@ export class StreamConnection {
   #stream: Socket
   #writer: StreamWriter | undefined
   #secured: boolean
+  readonly #onData = (data: Buffer): void => this.#read(data)
   #inUse = false
+  /** What became of it where it is the client's end of a splice: how to end that. */
+  #endSplice: (() => void) | undefined
   #ending = false
   #closed = false
 
@@ -95,7 +101,7 @@ export class StreamConnection {
   }
 
   send(buffer: Uint8Array, offset: number, length: number): void {
-    if (this.#closed || this.#ending || !this.#writer) return
+    if (this.#closed || this.#ending || this.#endSplice || !this.#writer) return
     this.#writer.push(buffer, offset, length)
     this.#events.wantsFlush(this)
   }
@@ -112,9 +118,26 @@ export class StreamConnection {
     this.#events.proved(this)
   }
 
+  /**
+   * Gives away the stream, after all that is queued, and the bytes that came behind the last frame: it carries
+   * no frames any more (RFC 6062 §5.4). `end` is called where it is to be ended.
+   */
+  detach(end: () => void): { readonly stream: Duplex; readonly early: Uint8Array } {
+    this.setInUse(true)
+    this.#endSplice = end
+    this.#stream.off('data', this.#onData)
+    this.#stream.pause()
+    this.#writer?.release()
+    return { stream: this.#stream, early: this.#framer.takeRest() }
+  }
+
   /** Delivers what is queued within a short grace, then closes. */
   end(): void {
     if (this.#ending || this.#closed) return
+    if (this.#endSplice) {
+      this.#endSplice()
+      return
+    }
     this.#ending = true
     this.deadline = this.#events.now() + CLOSE_GRACE_MS
     this.flush()
@@ -155,7 +178,7 @@ export class StreamConnection {
       return
     }
     this.#writer = this.#newWriter()
-    this.#socket.on('data', (data: Buffer) => this.#read(data))
+    this.#socket.on('data', this.#onData)
     this.#read(chunk)
   }
 
@@ -176,7 +199,7 @@ export class StreamConnection {
     stream.on('secure', () => {
       this.#secured = true
       this.#writer = this.#newWriter()
-      stream.on('data', (data: Buffer) => this.#read(data))
+      stream.on('data', this.#onData)
     })
   }
 
@@ -190,8 +213,10 @@ export class StreamConnection {
     for (let frame = this.#framer.next(); frame; frame = this.#framer.next()) {
       if (!this.link) this.#open()
       this.#extend()
+      const mayBind = isConnectionBind(frame)
       this.#events.received(this, frame.buffer, frame.offset, frame.length)
-      if (this.#closed || this.#ending) break
+      if (mayBind) this.#events.readEnded()
+      if (this.#closed || this.#ending || this.#endSplice) break
     }
     if (this.#framer.failed) {
       this.#events.framingFailed()
@@ -223,6 +248,11 @@ export class StreamConnection {
     this.#stream.destroy()
     this.#events.closed(this)
   }
+}
+
+/** A request after which bytes may be none of frames (RFC 6062 §5.4). */
+function isConnectionBind({ buffer, offset }: Frame): boolean {
+  return buffer[offset] === CONNECTION_BIND >>> 8 && buffer[offset + 1] === (CONNECTION_BIND & 0xff)
 }
 
 /** RFC 7443: ours where it is offered; a client that offers only others is not worth refusing for it. */

@@ -57,6 +57,12 @@ export class StreamWriter {
     this.#compact()
   }
 
+  /** Hands the stream everything at once: it goes on without frames. */
+  release(): void {
+    while (this.#head < this.#frames.length) this.#stream.write(Buffer.concat(this.#takeBatch()))
+    this.#compact()
+  }
+
   #takeBatch(): Uint8Array[] {
     const batch: Uint8Array[] = []
     let size = 0

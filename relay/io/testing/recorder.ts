@@ -28,11 +28,14 @@ export class Recorder implements IoHandler {
   wakes = 0
   /** Called for each client frame before it is kept. */
   onClientData: IoHandler['clientData'] = () => undefined
+  /** Called at the end of a batch with client data in it, with its last link. */
+  afterClientData: (link: number) => void = () => undefined
   onPeerData: IoHandler['peerData'] = () => undefined
   /** The number that a peer's connection is given; undefined closes it. */
   onPeerConnection: IoHandler['peerConnection'] = () => undefined
   /** When more may be read. */
   onSpliced: IoHandler['splicedData'] = () => 0
+  #lastLink: number | undefined
   readonly #waiters = new Set<() => void>()
 
   /** Resolves as soon as the condition holds; the test's own time limit ends a wait in vain. */
@@ -61,6 +64,7 @@ export class Recorder implements IoHandler {
   clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
     this.onClientData(link, from, buffer, offset, length)
     this.client.push({ socket: link, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
+    this.#lastLink = link
   }
 
   peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
@@ -84,7 +88,9 @@ export class Recorder implements IoHandler {
 
   splicedData(connection: number, link: number, source: DataSource, bytes: number): number {
     this.spliced[source] += bytes
-    return this.onSpliced(connection, link, source, bytes)
+    const more = this.onSpliced(connection, link, source, bytes)
+    this.#changed()
+    return more
   }
 
   relayBound(relay: number): void {
@@ -100,6 +106,9 @@ export class Recorder implements IoHandler {
   }
 
   batchEnd(): void {
+    const link = this.#lastLink
+    this.#lastLink = undefined
+    if (link !== undefined) this.afterClientData(link)
     this.#changed()
   }
 
