@@ -79,3 +79,20 @@ test('a timer may be set again, and others cancelled, while it fires', () => {
   assert.equal(wheel.size, 1)
   assert.ok(wheel.nextDeadline > 1_000)
 })
+
+test('of many timers that are due together as many fire as are asked for, and the rest stay due', () => {
+  const wheel = new TimerWheel<Named>()
+  const fired: number[] = []
+  const fire = (timer: Named) => void fired.push(timer.name)
+  for (let name = 0; name < 10; name++) wheel.schedule(new Named(name), name < 7 ? 1000 : 1100, 0)
+  for (const wanted of [3, 6, 9]) {
+    wheel.advance(5000, fire, 3)
+    assert.equal(fired.length, wanted)
+    assert.ok(wheel.nextDeadline <= 1100)
+  }
+  wheel.schedule(new Named(10), 1000, 5000)
+  wheel.schedule(new Named(11), 9000, 5000)
+  wheel.advance(5000, fire, 3)
+  assert.deepEqual([fired.toSorted((a, b) => a - b), wheel.size], [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 1])
+  assert.equal(wheel.nextDeadline, 9000)
+})

@@ -57,26 +57,41 @@ export class TimerWheel<T extends Timer> {
     this.#size--
   }
 
-  /** Calls `fire` for every timer that is due; a fired timer is out of the wheel. */
-  advance(now: number, fire: (timer: T) => void): void {
+  /**
+   * Calls `fire` for the timers that are due, at most `firesMax` of them: the rest stay due, and `nextDeadline` says
+   * so. A fired timer is out of the wheel.
+   */
+  advance(now: number, fire: (timer: T) => void, firesMax = NONE): void {
     const nowTick = Math.floor(now / TICK_MS)
+    let left = firesMax
     this.#nextTick = this.#findNext()
     while (this.#nextTick <= nowTick) {
       this.#current = this.#nextTick
-      this.#runSlot(this.#current, fire)
+      left = this.#runSlot(this.#current, fire, left)
+      if (this.#heads[this.#current & MASK]) {
+        // The slot is looked at again.
+        this.#nextTick = this.#current--
+        return
+      }
       this.#nextTick = this.#findNext()
     }
     if (nowTick > this.#current) this.#current = nowTick
   }
 
-  #runSlot(tick: number, fire: (timer: T) => void): void {
+  /** Works off a slot until nothing is left of it or of the `firesMax`; returns what is left of them. */
+  #runSlot(tick: number, fire: (timer: T) => void, firesMax: number): number {
     const slot = tick & MASK
-    for (let timer = this.#heads[slot]; timer; timer = this.#heads[slot]) {
+    let left = firesMax
+    for (let timer = this.#heads[slot]; timer && left > 0; timer = this.#heads[slot]) {
       const due = timer as T
       this.cancel(due)
-      if (due.tick <= tick) fire(due)
-      else this.#insert(due)
+      if (due.tick > tick) this.#insert(due)
+      else {
+        left--
+        fire(due)
+      }
     }
+    return left
   }
 
   #insert(timer: Timer): void {
