@@ -8,6 +8,11 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
     about: 'allocations made and ended, from the challenge to the last Refresh',
     run: async (args) => (await import('./cycles/main.ts')).cycles(args),
   },
+  hold: {
+    about:
+      'thousands of allocations that begin, rest, are refreshed and expire, and the event loop meanwhile',
+    run: async (args) => (await import('./hold/main.ts')).hold(args),
+  },
 }
 
 const USAGE = [
