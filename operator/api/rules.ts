@@ -24,6 +24,9 @@ const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])
 /** Listeners give their names to the ports of the pod. */
 const PORT_NAME = /^[a-z](-?[a-z0-9])*$/
 
+/** A relay takes no more: see `challengeProblem` of its configuration. */
+const THIRD_PARTY_NAMES_MAX = 36
+
 /** A regular expression as a CEL raw string. */
 const celPattern = (pattern: RegExp): string => `r'${pattern.source}'`
 
@@ -42,6 +45,15 @@ export const SPEC_RULES: readonly SpecRule[] = [
     message:
       'realm may hold printable ASCII characters only, no quotes or backslashes, and no space at its ends',
     broken: ({ realm }) => !REALM.test(realm),
+  },
+  {
+    at: '',
+    cel:
+      '!has(self.credentials.thirdParty) || ' +
+      `size(self.realm) + size(self.credentials.thirdParty.serverName) <= ${THIRD_PARTY_NAMES_MAX}`,
+    message: `realm and credentials.thirdParty.serverName may have ${THIRD_PARTY_NAMES_MAX} characters together: an answer to a stranger carries both`,
+    broken: ({ realm, credentials: { thirdParty } }) =>
+      thirdParty !== undefined && realm.length + thirdParty.serverName.length > THIRD_PARTY_NAMES_MAX,
   },
   {
     at: 'network.relayPorts',

@@ -107,6 +107,20 @@ const credentials = z.object({
       'Secret with the key ring (entry keys.yaml), kept by you. Absent: <name>-turn-keys, made by the operator.',
     ),
   ttl: duration.default('12h').describe('How long a credential given to a client is valid.'),
+  thirdParty: z
+    .object({
+      serverName: z
+        .string()
+        .min(1)
+        .max(35)
+        .describe(
+          'What clients are told, and tokens are made for: the name that the authorization server knows.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Third-party authorization (RFC 7635), with the tokenKeys of the key ring: clients show a token of an authorization server. No browser uses it.',
+    ),
 })
 
 const cidrs = z.array(z.string().max(64)).max(256).default([])

@@ -1,4 +1,5 @@
-import type { RelayAddress, SharedKey } from '../../relay/api/config.ts'
+import type { RelayAddress } from '../../relay/api/config.ts'
+import type { KeyRingFile, SharedKey } from '../../relay/api/credentials-config.ts'
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
 import type { TurnCluster, TurnClusterStatus } from '../api/turn-cluster.ts'
 
@@ -52,6 +53,8 @@ export type Judged<T> =
 export interface KeyRing {
   keys: SharedKey[]
   nonceKeys: SharedKey[]
+  /** Of third-party authorization (RFC 7635). */
+  tokenKeys?: KeyRingFile['tokenKeys']
 }
 
 export interface TlsCertificate {

@@ -1,4 +1,4 @@
-import type { SharedKey } from '../../relay/api/config.ts'
+import type { SharedKey } from '../../relay/api/credentials-config.ts'
 import { formatRestUsername } from '../../relay/api/rest-credential.ts'
 import type { PublishedCluster } from '../controller/contract.ts'
 import { chooseRelays, type RelayChoice } from './choose-relays.ts'

@@ -1,4 +1,4 @@
-import { type KeyRingFile, keyRingFile } from '../../relay/api/config.ts'
+import { type KeyRingFile, keyRingFile } from '../../relay/api/credentials-config.ts'
 import type { KeyRing } from '../controller/contract.ts'
 
 /** Bytes of a generated key. */
@@ -25,8 +25,8 @@ export function judgeKeyRing(parsed: unknown): { ring: KeyRing } | { message: st
   return { ring: result.data }
 }
 
-function duplicateId({ keys, nonceKeys }: KeyRingFile): string | undefined {
-  for (const list of [keys, nonceKeys]) {
+function duplicateId({ keys, nonceKeys, tokenKeys = [] }: KeyRingFile): string | undefined {
+  for (const list of [keys, nonceKeys, tokenKeys]) {
     const ids = list.map(({ id }) => id)
     const twice = ids.find((id, index) => ids.indexOf(id) !== index)
     if (twice !== undefined) return twice

@@ -25,5 +25,6 @@ export function keyRingSecret(cluster: TurnCluster, ring: KeyRing): Secret {
 
 /** A key ring as the relay reads it. */
 export function keyRingText(ring: KeyRing): string {
-  return `${JSON.stringify({ keys: ring.keys, nonceKeys: ring.nonceKeys }, null, 2)}\n`
+  const { keys, nonceKeys, tokenKeys } = ring
+  return `${JSON.stringify({ keys, nonceKeys, tokenKeys }, null, 2)}\n`
 }

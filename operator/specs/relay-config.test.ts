@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { relayConfig } from '../../relay/api/config.ts'
+import { brokenRules } from '../api/rules.ts'
 import { turnCluster } from '../controller/testing/fixtures.ts'
 import { relayConfigFor } from './relay-config.ts'
 
@@ -41,6 +42,17 @@ test('the configuration is one that a relay takes, with every limit of the spec 
   assert.equal(config.drain.maxDurationSeconds, 600)
   assert.equal(config.datapath, 'portable')
   assert.equal(config.relay.addressesFile, '/addresses')
+})
+
+test('third-party authorization goes to the relay, and names that make too large an answer go no further', () => {
+  const named = (serverName: string) => turnCluster({ credentials: { thirdParty: { serverName } } })
+  const config = relayConfig.parse(relayConfigFor(named('turn1'), PLACE))
+  assert.equal(config.credentials.thirdParty?.serverName, 'turn1')
+  const { spec } = named('s'.repeat(35))
+  assert.match(brokenRules(spec).join(), /36 characters together/)
+  const most = { ...spec, realm: 'r' }
+  assert.deepEqual(brokenRules(most), [])
+  assert.ok(relayConfig.safeParse(relayConfigFor({ spec: most }, PLACE)).success)
 })
 
 test('the certificate is named where a TLS listener needs it, and only there', () => {

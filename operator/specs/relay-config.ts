@@ -38,7 +38,10 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       ports: place.relayPorts ?? spec.network.relayPorts,
     },
     ...(needsTls && place.tls && { tls: place.tls }),
-    credentials: { keysFile: place.keysFile },
+    credentials: {
+      keysFile: place.keysFile,
+      ...(spec.credentials.thirdParty && { thirdParty: spec.credentials.thirdParty }),
+    },
     peers: {
       mode: spec.peers.mode === 'Public' ? 'public' : 'private',
       allow: spec.peers.allow,

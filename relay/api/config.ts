@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ip, listenPort, network, portRange, relayAddress } from './config-fields.ts'
+import { challengeProblem, credentialsConfig, sharedKey } from './credentials-config.ts'
 import { relayLimits } from './limits.ts'
 import { listener } from './listener-config.ts'
 import { natDiscovery } from './nat-discovery-config.ts'
@@ -8,20 +9,6 @@ import { natDiscovery } from './nat-discovery-config.ts'
  * The relay's configuration file: the same whether a person, the operator or standalone mode wrote it.
  * Every block is strict, so that a typing error is refused with its field instead of being ignored.
  */
-
-const secret = z.string().min(1, 'must not be empty')
-
-/** One shared secret; `id` is what logs and reports may show. */
-const sharedKey = z.strictObject({
-  id: z.string().min(1).max(64).describe('What logs and reports may show.'),
-  secret: secret.describe('The secret itself.'),
-})
-
-/** The content of `credentials.keysFile`: what the operator puts into the key ring's Secret. */
-export const keyRingFile = z.strictObject({
-  keys: z.array(sharedKey).min(1).max(16),
-  nonceKeys: z.array(sharedKey).min(1).max(16),
-})
 
 const peerPolicy = z.strictObject({
   mode: z
@@ -97,40 +84,7 @@ const relayConfigFields = z.strictObject({
     })
     .optional()
     .describe('Certificate and key of the TLS listeners, PEM, watched.'),
-  credentials: z
-    .strictObject({
-      keys: z
-        .array(sharedKey)
-        .max(16)
-        .default([])
-        .describe('Shared secrets of TURN REST credentials: every one verifies, the first one signs.'),
-      users: z
-        .array(
-          z.strictObject({
-            username: z.string().min(1).max(508).describe('Name that clients give.'),
-            password: secret.describe('Password of that name.'),
-          }),
-        )
-        .max(10_000)
-        .default([])
-        .describe('Long-term users with a fixed password.'),
-      offerSha256: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Offers clients SHA-256 beside MD5 and, where there are only users, hashed user names (RFC 8489 §9.2). No browser uses it, and it makes a 401 3.5 times as long as the request, where it is 2.6 times without.',
-        ),
-      keysFile: z
-        .string()
-        .optional()
-        .describe('A file with keys and nonceKeys, watched; its keys come after keys.'),
-      revocationsFile: z
-        .string()
-        .optional()
-        .describe(
-          'A file with credentials that are refused although they verify, watched: "entries" with id, user, tenant or keyId, and until. Who is named in it loses live allocations at once. It may come later.',
-        ),
-    })
+  credentials: credentialsConfig
     .default({ keys: [], users: [], offerSha256: false })
     .describe('Who may use the relay.'),
   nonceKeys: z
@@ -212,6 +166,8 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
   if (allocationLifetimeSeconds > allocationLifetimeMaxSeconds) {
     refuse(['limits', 'allocationLifetimeSeconds'], 'must not be above allocationLifetimeMaxSeconds')
   }
+  const challenge = challengeProblem(config.realm, config.credentials)
+  if (challenge) refuse(['credentials', 'thirdParty'], challenge)
   config.listeners.forEach((one, index) => {
     if ((one.protocol === 'tls' || one.protocol === 'dtls') && !config.tls) {
       refuse(
@@ -252,7 +208,5 @@ export const relayAddressesFile = z.array(relayAddress).max(8)
 
 export type RelayConfig = z.infer<typeof relayConfig>
 export type RelayConfigInput = z.input<typeof relayConfig>
-export type KeyRingFile = z.infer<typeof keyRingFile>
-export type SharedKey = z.infer<typeof sharedKey>
 export type RelayAddress = z.infer<typeof relayAddress>
 export type RelayLimits = z.infer<typeof relayLimits>

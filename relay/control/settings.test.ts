@@ -69,6 +69,24 @@ test('nobody is revoked before there is a file, and a bad one changes nothing', 
   )
 })
 
+test('tokenKeys of the keys file open tokens where third-party authorization is on', (t) => {
+  const at = folder(t)
+  const key = Buffer.alloc(32, 1).toString('base64')
+  writeFileSync(join(at, 'keys.yaml'), `${KEYS}tokenKeys: [{id: north, key: "${key}"}]\n`)
+  const load = (thirdParty: string) => {
+    const credentials = `{keysFile: keys.yaml${thirdParty}}`
+    writeFileSync(
+      join(at, 'relay.yaml'),
+      `realm: r\nlisteners: [{protocol: udp, port: 3478}]\nrelay: {}\ncredentials: ${credentials}\n`,
+    )
+    return new SettingsFiles(join(at, 'relay.yaml')).load()
+  }
+  const { settings, problems } = load(', thirdParty: {serverName: s}')
+  assert.deepEqual(problems, [])
+  assert.deepEqual(settings.config.credentials.thirdParty?.keys, [{ id: 'north', algorithm: 'A256GCM', key }])
+  assert.equal(load('').settings.config.credentials.thirdParty, undefined)
+})
+
 test('each file is refused alone and what it last said well stays', async (t) => {
   const at = folder(t)
   const [pair, other] = [await selfSigned('one.example.org'), await selfSigned('two.example.org')]

@@ -1,14 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
-import {
-  type KeyRingFile,
-  keyRingFile,
-  type RelayAddress,
-  type RelayConfig,
-  relayAddressesFile,
-  relayConfig,
-} from '../api/config.ts'
+import { type RelayAddress, type RelayConfig, relayAddressesFile, relayConfig } from '../api/config.ts'
+import { type CredentialsConfig, type KeyRingFile, keyRingFile } from '../api/credentials-config.ts'
 import { NO_REVOCATIONS, type RevocationList, revocationList } from '../api/revocations.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
 import { parseYaml } from './yaml-file.ts'
@@ -92,12 +86,12 @@ export class SettingsFiles {
   }
 
   #merged(config: RelayConfig): Settings {
-    const ring = this.#keyRing ?? { keys: [], nonceKeys: [] }
+    const ring: KeyRingFile = this.#keyRing ?? { keys: [], nonceKeys: [] }
     const { credentials, nonceKeys, operator } = config
     return {
       config: {
         ...config,
-        credentials: { ...credentials, keys: [...credentials.keys, ...ring.keys] },
+        credentials: withRing(credentials, ring),
         nonceKeys: [...nonceKeys, ...ring.nonceKeys],
         ...(operator && { operator: this.#withPaths(operator) }),
       },
@@ -155,6 +149,15 @@ export class SettingsFiles {
   /** Files are named relative to the configuration file. */
   #resolve(file: string): string {
     return resolve(dirname(this.#path), file)
+  }
+}
+
+function withRing(credentials: CredentialsConfig, { keys, tokenKeys = [] }: KeyRingFile): CredentialsConfig {
+  const { thirdParty } = credentials
+  return {
+    ...credentials,
+    keys: [...credentials.keys, ...keys],
+    ...(thirdParty && { thirdParty: { ...thirdParty, keys: [...thirdParty.keys, ...tokenKeys] } }),
   }
 }
 

@@ -1,4 +1,4 @@
-/** Attribute types (RFC 8489 §18.3, RFC 8656 §18, RFC 6062 §6.2, RFC 8016 §6, RFC 5780 §7). */
+/** Attribute types (RFC 8489 §18.3, RFC 8656 §18, RFC 6062 §6.2, RFC 8016 §6, RFC 5780 §7, RFC 7635 §12). */
 export const ATTRIBUTE = {
   MappedAddress: 0x0001,
   ChangeRequest: 0x0003,
@@ -17,6 +17,7 @@ export const ATTRIBUTE = {
   EvenPort: 0x0018,
   RequestedTransport: 0x0019,
   DontFragment: 0x001a,
+  AccessToken: 0x001b,
   MessageIntegritySha256: 0x001c,
   PasswordAlgorithm: 0x001d,
   Userhash: 0x001e,
@@ -35,6 +36,7 @@ export const ATTRIBUTE = {
   Fingerprint: 0x8028,
   ResponseOrigin: 0x802b,
   OtherAddress: 0x802c,
+  ThirdPartyAuthorization: 0x802e,
   MobilityTicket: 0x8030,
 } as const
 

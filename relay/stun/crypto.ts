@@ -12,3 +12,17 @@ export interface StunCrypto {
   /** `length` bytes from a cryptographically secure source. */
   randomBytes(length: number): Uint8Array
 }
+
+/** What a server needs besides. */
+export interface ServerCrypto extends StunCrypto {
+  /**
+   * Opens what AES-GCM sealed, its tag of 16 bytes at the end (RFC 5116 §5.1, §5.2): a key of 16 or 32 bytes, a
+   * nonce of 12. Undefined where it is not authentic.
+   */
+  openAesGcm(
+    key: Uint8Array,
+    nonce: Uint8Array,
+    associatedData: Uint8Array,
+    sealed: Uint8Array,
+  ): Uint8Array | undefined
+}

@@ -1,3 +1,4 @@
+import type { AccessToken } from '../stun/access-token.ts'
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
@@ -5,6 +6,7 @@ import type { AllocationEvent, Link, RelayTransport } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import { type Source, sourceOf } from './quota.ts'
+import type { Realm } from './realm.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import type { PeerConnection } from './tcp/peer-connection.ts'
 import { Timer } from './timer-wheel.ts'
@@ -73,6 +75,7 @@ export class Channel {
 
 /** Who asked for an allocation; the password is not kept, only the key (RFC 8656 §6). */
 export interface AllocationOwner {
+  readonly realm: Realm
   readonly username: string
   /** What quotas are counted by. */
   readonly user: string
@@ -84,6 +87,8 @@ export interface AllocationOwner {
   readonly algorithm: PasswordAlgorithm | undefined
   /** Which shared secret verified the request that made it. */
   readonly keyId: string
+  /** The ACCESS-TOKEN that brought the key (RFC 7635). */
+  readonly token: AccessToken | undefined
 }
 
 /** A request that is answered some time after it came; that of an Allocate again when it comes again (RFC 8656 §7.2). */
@@ -117,7 +122,7 @@ export class Allocation extends Timer {
   /** With the client's address the 5-tuple; both change when a mobile client moves. */
   link: Link
   client: TransportAddress
-  readonly owner: AllocationOwner
+  owner: AllocationOwner
   /** Where it was asked for: what the quota per address counts it by. */
   readonly source: Source
   readonly transaction: RequestTransaction
@@ -181,18 +186,23 @@ export class Allocation extends Timer {
     this.nonceMint = mint
   }
 
+  /** Goes on with the key of a newer ACCESS-TOKEN (RFC 7635 §9); who it counts for stays. */
+  renew(owner: AllocationOwner): void {
+    this.owner = { ...owner, user: this.owner.user }
+  }
+
   isMadeBy(id: TransactionWords): boolean {
     const { id0, id1, id2 } = this.transaction
     return id0 === id.id0 && id1 === id.id1 && id2 === id.id2
   }
 
-  event(realm: string): AllocationEvent {
+  event(): AllocationEvent {
     return {
       allocation: this.id,
       link: this.link.id,
       username: this.owner.username,
       keyId: this.owner.keyId,
-      realm,
+      realm: this.owner.realm.name,
       transport: this.link.transport,
       client: this.client,
       relayTransport: this.transport,

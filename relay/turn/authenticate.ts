@@ -1,3 +1,4 @@
+import type { AccessToken } from '../stun/access-token.ts'
 import { ATTRIBUTE } from '../stun/attribute-types.ts'
 import { NONCE_BYTES_MAX, readText, USERNAME_BYTES_MAX } from '../stun/attributes.ts'
 import { FEATURE, readNonceCookie } from '../stun/nonce-cookie.ts'
@@ -12,10 +13,16 @@ import { chargeAnswer } from './answer-budget.ts'
 import type { TurnCore } from './core.ts'
 import type { Candidate } from './credentials.ts'
 import { isActive } from './mobility.ts'
-import { type Refusal, refuse, SILENCE, type Silence } from './outcome.ts'
+import { type Refusal, refuse, refuseUnknown, SILENCE, type Silence } from './outcome.ts'
 import type { Request } from './request.ts'
+import { tokenRemainingSeconds } from './third-party.ts'
 
 const USERHASH_BYTES = 32
+/** Nobody's key: the integrity of a request whose token does not open is worked out as that of any other. */
+const NOBODYS_KEY = new Uint8Array(20)
+const SHORT_KEY_BYTES = 16
+/** Hexadecimal digits that tell the tokens of one key apart. */
+const TOKEN_DIGITS = 16
 /** Nobody's name: a hash of no user is refused after the work that an unknown name costs. */
 const NOBODY = ''
 
@@ -32,13 +39,14 @@ interface Claim {
  * for others an integrity is worked out as often as they may be answered.
  */
 export function authenticate(core: TurnCore, request: Request): AllocationOwner | Refusal | Silence {
-  const { reader } = request
+  const { reader, realm } = request
   if (!reader.hasIntegrity && !reader.hasIntegritySha256) return refuse('challenge')
   const username = readUsername(core, request)
   const nonce = text(reader, ATTRIBUTE.Nonce, NONCE_BYTES_MAX)
   if (username === undefined || nonce === undefined || !reader.has(ATTRIBUTE.Realm)) {
     return refuse('incomplete-credentials')
   }
+  if (reader.has(ATTRIBUTE.AccessToken) && !realm.thirdParty) return refuseUnknown([ATTRIBUTE.AccessToken])
   const algorithm = chosenAlgorithm(core, reader, nonce)
   if (algorithm === 'invalid') return refuse('password-algorithm')
   const fresh = isFresh(core, request, nonce)
@@ -48,7 +56,8 @@ export function authenticate(core: TurnCore, request: Request): AllocationOwner 
     return SILENCE
   }
   const claim = { username, algorithm }
-  const owner = ownAllocation(core, request, claim) ?? lookUp(core, request, claim)
+  const check = reader.has(ATTRIBUTE.AccessToken) ? openToken : lookUp
+  const owner = ownAllocation(core, request, claim) ?? check(core, request, claim)
   if ('kind' in owner) return owner
   if (!fresh) return refuse('stale-nonce')
   const allocation = active(request)
@@ -88,8 +97,8 @@ function chosenAlgorithm(
 
 /** USERNAME, or the name behind USERHASH; undefined where both are missing or malformed. */
 function readUsername(
-  { credentials, crypto }: TurnCore,
-  { reader, allocation }: Request,
+  { crypto }: TurnCore,
+  { reader, allocation, realm: { credentials } }: Request,
 ): string | undefined {
   const hashed = reader.find(ATTRIBUTE.Userhash)
   if (hashed < 0 || reader.has(ATTRIBUTE.Username))
@@ -107,20 +116,23 @@ function readUsername(
  */
 function ownAllocation(
   core: TurnCore,
-  { allocation, reader }: Request,
+  { allocation, reader, realm }: Request,
   { username, algorithm }: Claim,
 ): AllocationOwner | undefined {
-  if (allocation?.owner.username !== username || allocation.owner.algorithm !== algorithm) return undefined
-  return verifies(core, reader, allocation.owner.key) ? allocation.owner : undefined
+  if (!allocation) return undefined
+  const { owner } = allocation
+  const isTheirs =
+    owner.username === username && owner.algorithm === algorithm && owner.realm.name === realm.name
+  return isTheirs && verifies(core, reader, owner.key) ? owner : undefined
 }
 
 function lookUp(
   core: TurnCore,
-  { reader, now }: Request,
+  { reader, now, realm }: Request,
   { username, algorithm }: Claim,
 ): AllocationOwner | Refusal {
   const seconds = core.unixSeconds(now)
-  const { user, candidates, standing } = core.credentials.identify(username, seconds, algorithm)
+  const { user, candidates, standing } = realm.credentials.identify(username, seconds, algorithm)
   let match: Candidate | undefined
   for (const candidate of candidates) {
     if (verifies(core, reader, candidate.key)) match ??= candidate
@@ -130,7 +142,35 @@ function lookUp(
   if (standing === 'unknown') return refuse('unknown-user')
   if (!match) return refuse('wrong-password')
   if (standing === 'expired') return refuse('expired-credential')
-  return { username, user, key: match.key, algorithm, keyId: match.keyId }
+  return { realm, username, user, key: match.key, algorithm, keyId: match.keyId, token: undefined }
+}
+
+/**
+ * ACCESS-TOKEN, sealed with the key that USERNAME names (RFC 7635 §7). Tokens name no user: each counts as one.
+ */
+function openToken(
+  core: TurnCore,
+  { reader, now, realm }: Request,
+  { username, algorithm }: Claim,
+): AllocationOwner | Refusal {
+  const value = reader.value(reader.find(ATTRIBUTE.AccessToken))
+  const token = realm.thirdParty?.open(username, value)
+  const key = macKeys(token).find((one) => verifies(core, reader, one))
+  if (!token) return refuse('access-token')
+  if (!key) return refuse('wrong-password')
+  if (tokenRemainingSeconds(token, core.unixSeconds(now)) <= 0) return refuse('expired-credential')
+  const user = `${username}/${hex(core.crypto.sha256(token.macKey)).slice(0, TOKEN_DIGITS)}`
+  return { realm, username, user, key, algorithm, keyId: username, token }
+}
+
+/** The key of a token as it stands, and as coturn and its client take it: the length of an MD5 hash, no more. */
+function macKeys(token: AccessToken | undefined): readonly Uint8Array[] {
+  const whole = token?.macKey ?? NOBODYS_KEY
+  return [whole, whole.subarray(0, SHORT_KEY_BYTES)]
+}
+
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 function verifies(core: TurnCore, reader: StunReader, key: Uint8Array): boolean {

@@ -10,7 +10,7 @@ import {
 } from '../../test/support/turn-harness.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
 import { ATTRIBUTE } from '../stun/attribute-types.ts'
-import type { StunCrypto } from '../stun/crypto.ts'
+import type { ServerCrypto } from '../stun/crypto.ts'
 import { METHOD } from '../stun/methods.ts'
 import type { StunWriter } from '../stun/writer.ts'
 
@@ -20,7 +20,7 @@ const KEYS = ['new', 'middle', 'old'].map((secret) => ({ id: secret, secret }))
 const KEY_LOOKUPS = 2 * KEYS.length
 
 /** Node's cryptography that writes down what it was asked for. */
-class Watched implements StunCrypto {
+class Watched implements ServerCrypto {
   calls: string[] = []
 
   md5(data: Uint8Array): Uint8Array {
@@ -46,6 +46,11 @@ class Watched implements StunCrypto {
   equal(a: Uint8Array, b: Uint8Array): boolean {
     this.calls.push('equal')
     return nodeCrypto.equal(a, b)
+  }
+
+  openAesGcm(...sealed: Parameters<ServerCrypto['openAesGcm']>): Uint8Array | undefined {
+    this.calls.push('openAesGcm')
+    return nodeCrypto.openAesGcm(...sealed)
   }
 
   randomBytes(length: number): Uint8Array {

@@ -1,5 +1,5 @@
 import type { TransportAddress } from '../stun/address.ts'
-import type { StunCrypto } from '../stun/crypto.ts'
+import type { ServerCrypto } from '../stun/crypto.ts'
 import { StunReader } from '../stun/reader.ts'
 import { readUint32 } from '../stun/wire.ts'
 import { StunWriter } from '../stun/writer.ts'
@@ -7,7 +7,6 @@ import type { Allocation } from './allocation.ts'
 import { AllocationTable } from './allocation-table.ts'
 import type { Link } from './contract.ts'
 import { TurnCounters } from './counters.ts'
-import { Credentials } from './credentials.ts'
 import { knownAttributes } from './known-attributes.ts'
 import { TicketMint } from './mobility-ticket.ts'
 import { NatDiscovery } from './nat-discovery.ts'
@@ -15,6 +14,7 @@ import { NonceMint } from './nonce.ts'
 import { OutputQueue } from './output-queue.ts'
 import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
 import { type AllocationQuota, LocalQuota } from './quota.ts'
+import { Realm } from './realm.ts'
 import { type PortMap, RelayAddress } from './relay-ports.ts'
 import { type Reservation, Reservations } from './reservations.ts'
 import { Revocations } from './revocations.ts'
@@ -34,7 +34,7 @@ const GRACE_MS_MAX = 30_000
 
 export interface CoreOptions {
   readonly config: TurnServerConfig
-  readonly crypto: StunCrypto
+  readonly crypto: ServerCrypto
   /** Shared by the shards of one relay; absent: this machine's own. */
   readonly quota?: AllocationQuota
   /** The ports in use on an address, on memory that the shards of one relay share; absent: this machine's own. */
@@ -47,7 +47,7 @@ export interface CoreOptions {
 
 /** What the handlers of a TURN server share: configuration, live state, counters and outputs. */
 export class TurnCore {
-  readonly crypto: StunCrypto
+  readonly crypto: ServerCrypto
   readonly counters = new TurnCounters()
   readonly outputs = new OutputQueue()
   readonly reader = new StunReader()
@@ -60,7 +60,7 @@ export class TurnCore {
   readonly quota: AllocationQuota
   readonly unauthenticated: TokenBucket
   readonly unauthenticatedBySource: SourceBudget
-  readonly knownAttributes: ReadonlySet<number>
+  knownAttributes: ReadonlySet<number>
   /** Where new clients are sent while draining, best first. */
   alternates: readonly TransportAddress[] = []
   draining = false
@@ -69,12 +69,14 @@ export class TurnCore {
   wallClockOffsetMs = 0
   config: TurnServerConfig
   policy: PeerPolicy
-  credentials: Credentials
+  /** The default one first. */
+  realms: readonly Realm[]
   nonces: NonceMint
   tickets: TicketMint
   natDiscovery: NatDiscovery
   addresses: readonly RelayAddress[] = []
   readonly #portMap: CoreOptions['portMap']
+  readonly #dontFragment: boolean
   readonly #ownNonceKey: Uint8Array
   readonly #instance: number
   readonly #tcpPeers: boolean
@@ -82,7 +84,7 @@ export class TurnCore {
   constructor(options: CoreOptions) {
     const { config, crypto } = options
     this.crypto = crypto
-    this.knownAttributes = knownAttributes(options.dontFragment ?? false)
+    this.#dontFragment = options.dontFragment ?? false
     this.#tcpPeers = options.tcpPeers ?? false
     this.config = config
     this.quota = options.quota ?? new LocalQuota()
@@ -94,7 +96,8 @@ export class TurnCore {
     this.unauthenticatedBySource = new SourceBudget(readUint32(seeds, 4))
     this.reservations = new Reservations(crypto)
     this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
-    this.credentials = new Credentials(crypto, config)
+    this.realms = this.#makeRealms(config)
+    this.knownAttributes = this.#knownAttributes()
     this.policy = this.#makePolicy(config)
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
@@ -104,9 +107,10 @@ export class TurnCore {
 
   /** Puts a new configuration in force, all of it or, where it throws, none. */
   reconfigure(config: TurnServerConfig): void {
-    const credentials = new Credentials(this.crypto, config)
+    const realms = this.#makeRealms(config)
     const policy = this.#makePolicy(config)
-    this.credentials = credentials
+    this.realms = realms
+    this.knownAttributes = this.#knownAttributes()
     this.policy = policy
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
@@ -127,6 +131,17 @@ export class TurnCore {
 
   get graceMs(): number {
     return Math.min(GRACE_MS_MAX, (this.config.limits.allocationLifetimeSeconds * 1000) / GRACE_SHARE)
+  }
+
+  #makeRealms({ realms }: TurnServerConfig): readonly Realm[] {
+    return realms.map((options) => new Realm(this.crypto, options))
+  }
+
+  #knownAttributes(): ReadonlySet<number> {
+    return knownAttributes(
+      this.#dontFragment,
+      this.realms.some(({ thirdParty }) => thirdParty),
+    )
   }
 
   #makePolicy(config: TurnServerConfig): PeerPolicy {

@@ -1,4 +1,4 @@
-import type { SharedKey } from '../api/config.ts'
+import type { SharedKey } from '../api/credentials-config.ts'
 import { parseRestUsername } from '../api/rest-credential.ts'
 import type { StunCrypto } from '../stun/crypto.ts'
 import { opaqueString, userhash } from '../stun/integrity.ts'

@@ -5,8 +5,9 @@ import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import { redirection } from './drain.ts'
 import { DISCOVERY_ATTRIBUTES } from './known-attributes.ts'
-import { readTicket } from './mobility.ts'
+import { isActive, readTicket } from './mobility.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
+import { isSameUser } from './owner.ts'
 import type {
   AllocationRequest,
   AuthenticRequest,
@@ -67,6 +68,7 @@ export function dispatch(
     from: link,
     client,
     now,
+    realm: core.realms[0]!,
     allocation: ticket
       ? ticket.allocation
       : (core.connections.named()?.allocation ?? core.table.find(link.id, from)),
@@ -112,10 +114,12 @@ function knownTo(core: TurnCore, { reader, from }: Request): ReadonlySet<number>
 }
 
 /** RFC 8656 §5: a request but Allocate needs an allocation, and the user who made it. */
-function checkAllocation({ allocation, owner, ticketRefusal }: AuthenticRequest): Outcome | undefined {
+function checkAllocation(request: AuthenticRequest): Outcome | undefined {
+  const { allocation, owner, ticketRefusal } = request
   if (ticketRefusal) return ticketRefusal
   if (!allocation?.live) return refuse('no-allocation')
-  return allocation.owner.username === owner.username ? undefined : refuse('wrong-user')
+  const onFiveTuple = isActive(allocation, request.link, request.client)
+  return isSameUser(allocation.owner, owner, onFiveTuple) ? undefined : refuse('wrong-user')
 }
 
 /** Whether an answer could go to this address: a forged source must not make the relay send to port 0 or to many. */

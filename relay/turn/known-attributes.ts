@@ -26,10 +26,14 @@ const KNOWN: readonly number[] = [
 
 /**
  * Comprehension-required attributes that this server understands; others are answered with 420 (RFC 8489
- * §6.3.1). DONT-FRAGMENT is one of them where its sockets can do that (RFC 8656 §7.2 step 4).
+ * §6.3.1). DONT-FRAGMENT is one of them where its sockets can do that (RFC 8656 §7.2 step 4), and
+ * ACCESS-TOKEN where third-party authorization is offered (RFC 7635 §7).
  */
-export function knownAttributes(dontFragment: boolean): ReadonlySet<number> {
-  return new Set(dontFragment ? [...KNOWN, ATTRIBUTE.DontFragment] : KNOWN)
+export function knownAttributes(dontFragment: boolean, accessToken: boolean): ReadonlySet<number> {
+  const known = new Set(KNOWN)
+  if (dontFragment) known.add(ATTRIBUTE.DontFragment)
+  if (accessToken) known.add(ATTRIBUTE.AccessToken)
+  return known
 }
 
 /** What a Binding request to a listener for NAT behaviour discovery may carry (RFC 5780 §7). */

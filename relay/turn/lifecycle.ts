@@ -100,7 +100,7 @@ export class Lifecycle {
       this.#core.outputs.push({
         kind: 'allocation-closed',
         at: now,
-        allocation: allocation.event(this.#core.config.realm),
+        allocation: allocation.event(),
         reason,
         durationMs: now - allocation.openedAt,
         clientBytes: allocation.clientBytes,
@@ -150,7 +150,7 @@ export class Lifecycle {
     allocation.openedAt = now
     for (const relay of relays) relay.expiresAt = now + allocation.lifetimeSeconds * 1000
     core.counters.opened++
-    core.outputs.push({ kind: 'allocation-opened', at: now, allocation: allocation.event(core.config.realm) })
+    core.outputs.push({ kind: 'allocation-opened', at: now, allocation: allocation.event() })
     this.#responder.succeedLater(METHOD.Allocate, allocation, (writer) =>
       writeAllocateSuccess(core, writer, allocation, now),
     )
@@ -216,13 +216,13 @@ export class Lifecycle {
     const { quota, config, reservations, timers } = this.#core
     const relay = allocation.relays[0]!
     const port = relay.relayed.port + 1
-    const holder = { user: allocation.owner.user, source: allocation.source }
-    const exceeded = quota.acquire(holder.user, holder.source, config.limits)
+    const { owner, source } = allocation
+    const exceeded = quota.acquire(owner.user, source, config.limits)
     if (exceeded) {
       relay.address.release(port)
       return refuse(exceeded)
     }
-    const reservation = reservations.add(holder, relay.address, port)
+    const reservation = reservations.add(allocation, relay.address, port)
     timers.schedule(reservation, now + RESERVATION_MS, now)
     allocation.reservationToken = reservation.token
     return undefined
@@ -232,7 +232,7 @@ export class Lifecycle {
   #endReservation(reservation: Reservation): void {
     this.#core.timers.cancel(reservation)
     this.#core.reservations.remove(reservation)
-    this.#core.quota.release(reservation.user, reservation.source)
+    this.#core.quota.release(reservation.owner.user, reservation.source)
     reservation.address.release(reservation.port)
   }
 

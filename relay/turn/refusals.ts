@@ -32,7 +32,7 @@ export const REFUSALS = {
   },
   'expired-credential': {
     code: ERROR.Unauthenticated,
-    means: 'The time in the TURN REST name is over.',
+    means: 'The time in the TURN REST name or in the ACCESS-TOKEN is over.',
     remedy: 'Fetch a credential before each call; compare the clocks; raise credentials.ttl.',
   },
   'wrong-password': {
@@ -44,6 +44,11 @@ export const REFUSALS = {
     code: ERROR.Forbidden,
     means: 'The credential is good and was revoked: its user, its tenant or its key.',
     remedy: 'Nothing, or take the revocation back.',
+  },
+  'access-token': {
+    code: ERROR.Unauthenticated,
+    means: 'The ACCESS-TOKEN does not open: malformed, of an unknown kid, or sealed for another server name.',
+    remedy: 'Give relay and authorization server the same keys and the same serverName.',
   },
   'stale-nonce': {
     code: ERROR.StaleNonce,

@@ -5,6 +5,7 @@ import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Outcome, Refusal } from './outcome.ts'
+import type { Realm } from './realm.ts'
 
 /** A request as its handler sees it. `reader` is valid until the handler returns. */
 export interface Request {
@@ -14,6 +15,8 @@ export interface Request {
   readonly from: Link
   readonly client: TransportAddress
   readonly now: number
+  /** The realm that it is checked against, and challenged for. */
+  readonly realm: Realm
   /**
    * The live or pending allocation of the 5-tuple, that of the ticket of a client that moves, or that of the
    * connection that a ConnectionBind names: of whoever made it, until credentials say who asks.

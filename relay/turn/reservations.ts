@@ -1,4 +1,5 @@
 import type { StunCrypto } from '../stun/crypto.ts'
+import type { AllocationOwner } from './allocation.ts'
 import type { Source } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
@@ -10,14 +11,14 @@ export const TOKEN_BYTES = 8
 
 /** Whose quotas a reservation counts in. */
 export interface ReservationHolder {
-  readonly user: string
+  readonly owner: AllocationOwner
   readonly source: Source
 }
 
 /** A port that EVEN-PORT with R=1 holds for a later Allocate of the same user (RFC 8656 §7.2). */
 export class Reservation extends Timer {
   readonly token: Uint8Array
-  readonly user: string
+  readonly owner: AllocationOwner
   readonly source: Source
   readonly address: RelayAddress
   readonly port: number
@@ -25,7 +26,7 @@ export class Reservation extends Timer {
   constructor(token: Uint8Array, holder: ReservationHolder, address: RelayAddress, port: number) {
     super()
     this.token = token
-    this.user = holder.user
+    this.owner = holder.owner
     this.source = holder.source
     this.address = address
     this.port = port

@@ -82,20 +82,30 @@ export class Responder {
   #writeRefusal(writer: StunWriter, request: Request, refusal: Refusal): void {
     writer.addErrorCode(refusal.code)
     if (refusal.code === ERROR.Unauthenticated || refusal.code === ERROR.StaleNonce) {
-      this.#writeChallenge(writer, request)
+      this.#writeChallenge(writer, request, refusal.code)
     }
     if (refusal.unknown) writer.addTypeList(refusal.unknown)
     if (refusal.alternate) writer.addAddress(ATTRIBUTE.AlternateServer, refusal.alternate)
   }
 
-  /** REALM, NONCE and, where SHA-256 is offered, PASSWORD-ALGORITHMS (RFC 8489 §9.2.4). */
-  #writeChallenge(writer: StunWriter, { client, now, allocation, from, reader }: Request): void {
+  /**
+   * REALM, NONCE and, where they are offered, PASSWORD-ALGORITHMS (RFC 8489 §9.2.4) and third-party authorization
+   * (RFC 7635 §4).
+   */
+  #writeChallenge(
+    writer: StunWriter,
+    { client, now, allocation, from, reader, realm }: Request,
+    code: number,
+  ): void {
     if (from.remote === undefined && reader.length < CHALLENGED_BYTES_MIN) return
-    const { config, nonces } = this.#core
-    const features = featuresFor(allocation, config.securityFeatures)
-    writer.addText(ATTRIBUTE.Realm, config.realm)
+    const { nonces } = this.#core
+    const features = featuresFor(allocation, realm.securityFeatures)
+    writer.addText(ATTRIBUTE.Realm, realm.name)
     writer.addText(ATTRIBUTE.Nonce, nonces.issue(client, this.#core.unixSeconds(now), features))
     if (features !== 0) writer.addBytes(ATTRIBUTE.PasswordAlgorithms, OFFERED_PASSWORD_ALGORITHMS)
+    if (realm.thirdParty && code === ERROR.Unauthenticated) {
+      writer.addText(ATTRIBUTE.ThirdPartyAuthorization, realm.thirdParty.serverName)
+    }
   }
 
   #finish(method: number, { link, client, owner }: Target, fingerprint: boolean): void {

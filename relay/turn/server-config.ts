@@ -1,22 +1,21 @@
-import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits, SharedKey } from '../api/config.ts'
+import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits } from '../api/config.ts'
+import { type CredentialsConfig, decodeTokenKey, type SharedKey } from '../api/credentials-config.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
 import type { NatDiscoveryOptions } from './nat-discovery.ts'
 import type { PeerPolicyOptions } from './peer-policy.ts'
+import type { RealmOptions } from './realm.ts'
 import type { PortRange } from './relay-ports.ts'
 
 /** What the state machine needs of a relay's configuration, addresses resolved and parsed. */
 export interface TurnServerConfig {
-  readonly realm: string
   /** SOFTWARE of responses; undefined: none. */
   readonly software: string | undefined
   readonly relayAddresses: readonly RelayAddressPair[]
   readonly relayPorts: PortRange
-  readonly users: readonly { readonly username: string; readonly password: string }[]
-  readonly keys: readonly SharedKey[]
-  /** Security features that challenges offer (RFC 8489 §18.1): flags of `FEATURE`. */
-  readonly securityFeatures: number
+  /** The first is the default. */
+  readonly realms: readonly RealmOptions[]
   /** Empty: the machine makes one, valid for itself only. */
   readonly nonceKeys: readonly SharedKey[]
   /** Whether clients may ask for MOBILITY-TICKETs (RFC 8016). */
@@ -56,13 +55,10 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     ...(host.own ?? []).flatMap((text) => parseOptional('own address', text)),
   ].filter((address) => !isUnspecified(address))
   return {
-    realm: config.realm,
     software: config.software,
     relayAddresses,
     relayPorts: config.relay.ports,
-    users: config.credentials.users,
-    keys: config.credentials.keys,
-    securityFeatures: securityFeatures(config.credentials),
+    realms: [realmOptions(config.realm, config.credentials)],
     nonceKeys: config.nonceKeys,
     mobility: config.mobility,
     natDiscovery: natDiscoveryOptions(config),
@@ -85,8 +81,22 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
   }
 }
 
+function realmOptions(realm: string, credentials: CredentialsConfig): RealmOptions {
+  const { users, keys, thirdParty } = credentials
+  return {
+    realm,
+    users,
+    keys,
+    securityFeatures: securityFeatures(credentials),
+    thirdParty: thirdParty && {
+      serverName: thirdParty.serverName,
+      keys: thirdParty.keys.map(({ id, key }) => ({ id, key: decodeTokenKey(key)! })),
+    },
+  }
+}
+
 /** Names of TURN REST credentials cannot be found by their hash: USERHASH is offered where there are none. */
-function securityFeatures({ offerSha256, keys }: RelayConfig['credentials']): number {
+function securityFeatures({ offerSha256, keys }: CredentialsConfig): number {
   if (!offerSha256) return 0
   return FEATURE.PasswordAlgorithms | (keys.length === 0 ? FEATURE.UsernameAnonymity : 0)
 }

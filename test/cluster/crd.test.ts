@@ -76,6 +76,10 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
   'a certificate Secret of another namespace': { realm, tls: { secretName: 'other/turn-tls' } },
   'a host name that is none': { realm, tls: { ...tls, hostname: 'https://turn' } },
   'a key Secret of another namespace': { realm, credentials: { secretName: '../keys' } },
+  'names that make a challenge too long': {
+    realm: 'r'.repeat(20),
+    credentials: { thirdParty: { serverName: 's'.repeat(20) } },
+  },
   'a lifetime of nothing': { realm, credentials: { ttl: '0s' } },
   'a lifetime in words': { realm, credentials: { ttl: 'forever' } },
   'a window that is too long': { realm, autoscaling: { scaleDownStabilization: '25h' } },

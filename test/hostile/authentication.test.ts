@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
-import type { StunCrypto } from '../../relay/stun/crypto.ts'
+import type { ServerCrypto } from '../../relay/stun/crypto.ts'
 import { METHOD } from '../../relay/stun/methods.ts'
 import type { StunWriter } from '../../relay/stun/writer.ts'
 import { HEAD_ROOM_BYTES } from '../../relay/turn/contract.ts'
@@ -152,7 +152,7 @@ test('RFC 8489 §16.1: users that exist and users that do not cost the same work
       work.set(name, (work.get(name) ?? 0) + 1)
       return call(...args)
     }
-  const crypto: StunCrypto = {
+  const crypto: ServerCrypto = {
     ...nodeCrypto,
     md5: count('md5', nodeCrypto.md5),
     hmacSha1: count('hmacSha1', nodeCrypto.hmacSha1),

@@ -3,7 +3,7 @@ import { relayConfig } from '../../relay/api/config.ts'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../relay/stun/address.ts'
 import { formatAddress } from '../../relay/stun/address-text.ts'
-import type { StunCrypto } from '../../relay/stun/crypto.ts'
+import type { ServerCrypto } from '../../relay/stun/crypto.ts'
 import { type Forward, HEAD_ROOM_BYTES, type Output, TAIL_ROOM_BYTES } from '../../relay/turn/contract.ts'
 import { LocalQuota } from '../../relay/turn/quota.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
@@ -32,7 +32,7 @@ export interface Receiver {
 export class World {
   readonly events = new EventQueue()
   readonly random: Random
-  readonly crypto: StunCrypto
+  readonly crypto: ServerCrypto
   readonly network: Network
   readonly checker = new Checker()
   readonly server: TurnServer

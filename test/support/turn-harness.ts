@@ -11,7 +11,7 @@ import {
   readUint32Value,
   readXorAddress,
 } from '../../relay/stun/attributes.ts'
-import type { StunCrypto } from '../../relay/stun/crypto.ts'
+import type { ServerCrypto } from '../../relay/stun/crypto.ts'
 import { longTermKey } from '../../relay/stun/integrity.ts'
 import { CLASS, METHOD, type MessageClass, methodName } from '../../relay/stun/methods.ts'
 import { StunReader } from '../../relay/stun/reader.ts'
@@ -109,7 +109,7 @@ export class TurnHarness {
   /** `io` is what the sockets can do, and who does the cryptography. */
   constructor(
     input: Partial<RelayConfigInput> = {},
-    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: StunCrypto } = {},
+    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: ServerCrypto } = {},
   ) {
     const config = turnServerConfig(relayConfigFor(input))
     this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })

@@ -2,12 +2,14 @@ import type { AddressFamily } from '../../stun/address.ts'
 import { ATTRIBUTE, TRANSPORT_PROTOCOL } from '../../stun/attribute-types.ts'
 import { readFirstByte } from '../../stun/attributes.ts'
 import type { StunReader } from '../../stun/reader.ts'
+import type { AllocationOwner } from '../allocation.ts'
 import type { RelayTransport } from '../contract.ts'
 import type { TurnCore } from '../core.ts'
 import { drainRefusal } from '../drain.ts'
 import type { PortChoice } from '../lifecycle.ts'
 import { wantsTicket } from '../mobility.ts'
 import { type Outcome, type Refusal, refuse, SILENCE } from '../outcome.ts'
+import { isSameUser } from '../owner.ts'
 import type { AuthenticRequest, RequestHandler } from '../request.ts'
 import { TOKEN_BYTES } from '../reservations.ts'
 import { readFamily } from './address-family.ts'
@@ -58,7 +60,7 @@ interface Wish {
 
 /** A retransmission gets the same success, once there is one; another Allocate on the 5-tuple is a mismatch. */
 function answerAgain(core: TurnCore, { allocation, reader, owner, now }: AuthenticRequest): Outcome {
-  if (!allocation?.isMadeBy(reader) || allocation.owner.username !== owner.username) {
+  if (!allocation?.isMadeBy(reader) || !isSameUser(allocation.owner, owner, true)) {
     return refuse('allocation-exists')
   }
   if (!allocation.live) return SILENCE
@@ -84,12 +86,14 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   if (Number.isNaN(lifetime)) return refuse('bad-request')
   const mobile = wantsTicket(core, reader)
   if (typeof mobile === 'object') return mobile
+  const lifetimeSeconds = grantLifetime(core, request.owner, lifetime, request.now)
+  if (lifetimeSeconds < 0) return refuse('expired-credential')
   const drain = drainRefusal(core, request.from.transport, request.client.family)
   if (drain) return drain
   return {
     families,
     port,
-    lifetimeSeconds: grantLifetime(core, lifetime),
+    lifetimeSeconds,
     transport,
     dontFragment: dontFragment >= 0,
     mobile,
@@ -100,7 +104,7 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
 function readPortChoice(core: TurnCore, { reader, owner }: AuthenticRequest): PortChoice | Refusal {
   const token = reader.find(ATTRIBUTE.ReservationToken)
   const even = reader.find(ATTRIBUTE.EvenPort)
-  if (token >= 0) return redeem(core, reader, token, owner.user)
+  if (token >= 0) return redeem(core, reader, token, owner)
   if (even < 0) return 'any'
   if (reader.valueLength(even) !== 1) return refuse('bad-request')
   const reserve = (reader.buffer[reader.valueOffset(even)]! & 0x80) !== 0
@@ -114,11 +118,18 @@ const EXCLUDED_BY_TOKEN = [
   ATTRIBUTE.AdditionalAddressFamily,
 ] as const
 
-function redeem(core: TurnCore, reader: StunReader, token: number, user: string): PortChoice | Refusal {
+function redeem(
+  core: TurnCore,
+  reader: StunReader,
+  token: number,
+  owner: AllocationOwner,
+): PortChoice | Refusal {
   if (reader.valueLength(token) !== TOKEN_BYTES) return refuse('bad-request')
   if (EXCLUDED_BY_TOKEN.some((attribute) => reader.has(attribute))) return refuse('bad-request')
   const reservation = core.reservations.find(reader.value(token))
-  return reservation?.user === user ? reservation : refuse('no-reservation')
+  if (!reservation) return refuse('no-reservation')
+  const theirs = reservation.owner.user === owner.user || isSameUser(reservation.owner, owner, true)
+  return theirs ? reservation : refuse('no-reservation')
 }
 
 /** REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY (RFC 8656 §7.2, steps 6, 7 and 9). */

@@ -18,10 +18,12 @@ export const refresh: RequestHandler = {
     const requested = requestedLifetime(reader)
     if (Number.isNaN(requested)) return refuse('bad-request')
     const moved = reader.has(ATTRIBUTE.MobilityTicket)
-    const seconds = requested === 0 ? 0 : grantLifetime(context.core, requested)
+    const seconds = requested === 0 ? 0 : grantLifetime(context.core, request.owner, requested, request.now)
+    if (seconds < 0) return refuse('expired-credential')
     const refusal =
       moved && seconds > 0 ? move(context.core, allocation, request.from, request.client) : undefined
     if (refusal) return refusal
+    if (request.owner.token && request.owner !== allocation.owner) allocation.renew(request.owner)
     if (seconds === 0) endRelays(context, request, relays)
     else for (const relay of relays) extend(context, request, relay, seconds)
     return {
