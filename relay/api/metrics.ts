@@ -89,6 +89,10 @@ export const RELAY_METRICS = {
     kind: 'counter',
     help: 'Frames dropped because a client read its connection too slowly',
   },
+  turnfleet_relay_icmp_errors_dropped_total: {
+    kind: 'counter',
+    help: 'ICMP errors that no client was told of, as they were too many for one allocation',
+  },
   turnfleet_relay_send_errors_total: { kind: 'counter', help: 'Datagrams the system would not send' },
   turnfleet_relay_faults_total: { kind: 'counter', help: 'Packets dropped because of a fault of the relay' },
   turnfleet_relay_listeners: { kind: 'gauge', help: 'Bound listeners', labels: ['protocol'] },

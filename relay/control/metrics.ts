@@ -100,6 +100,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_tls_handshake_failures_total: ({ io }) => [[io.tlsHandshakeFailures]],
   turnfleet_relay_proxy_headers_refused_total: ({ io }) => [[io.proxyHeadersRefused]],
   turnfleet_relay_client_queue_drops_total: ({ io }) => [[io.clientQueueDrops]],
+  turnfleet_relay_icmp_errors_dropped_total: ({ io }) => [[io.peerErrorsDropped]],
   turnfleet_relay_send_errors_total: ({ io }) => [[io.sendErrors]],
   turnfleet_relay_faults_total: ({ faults }) => [[faults]],
   turnfleet_relay_listeners: ({ listeners }) =>

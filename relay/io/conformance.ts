@@ -2,6 +2,7 @@ import { describe } from 'node:test'
 import type { RelayIo } from './io.ts'
 import { datagramTests } from './testing/datagram-tests.ts'
 import { lifecycleTests } from './testing/lifecycle-tests.ts'
+import { peerErrorTests } from './testing/peer-error-tests.ts'
 import { proxyTests } from './testing/proxy-tests.ts'
 import { streamLimitTests } from './testing/stream-limit-tests.ts'
 import { streamTests } from './testing/stream-tests.ts'
@@ -12,6 +13,7 @@ import { tlsTests } from './testing/tls-tests.ts'
 export function describeRelayIo(name: string, create: () => RelayIo): void {
   describe(`${name} as RelayIo`, { timeout: 30_000 }, () => {
     datagramTests(create)
+    peerErrorTests(create)
     streamTests(create)
     streamLimitTests(create)
     tlsTests(create)

@@ -89,6 +89,8 @@ export type StreamRefusal = 'total' | 'address' | 'half-open' | 'first-message'
 export interface IoCounters {
   /** Stream frames dropped because a client read too slowly (its queue was full). */
   clientQueueDrops: number
+  /** ICMP errors that were not handed on, as they were too many for one relay socket. */
+  peerErrorsDropped: number
   /** Datagrams the kernel would not take. */
   sendErrors: number
   /** Streams closed because their bytes were neither STUN, ChannelData nor TLS. */
@@ -105,6 +107,7 @@ export interface IoCounters {
 export function newIoCounters(): IoCounters {
   return {
     clientQueueDrops: 0,
+    peerErrorsDropped: 0,
     sendErrors: 0,
     framingErrors: 0,
     streamsRefused: { total: 0, address: 0, 'half-open': 0, 'first-message': 0 },
@@ -124,6 +127,8 @@ export interface RelayIo {
   readonly counters: Readonly<IoCounters>
   /** Whether `bindRelay` heeds `dontFragment`; absent: it does not. */
   readonly dontFragment?: boolean
+  /** Whether `peerError` is called; absent: this I/O layer does not hear of ICMP errors. */
+  readonly peerErrors?: boolean
   /** TCP relay sockets (RFC 6062); absent: there are none. */
   readonly tcpPeers?: TcpPeers
   /** Whether it serves dtls listeners; absent: it does not. */

@@ -13,8 +13,10 @@ export const SO_RCVBUFFORCE = 33
 
 export const IPPROTO_IP = 0
 export const IP_MTU_DISCOVER = 10
+export const IP_RECVERR = 11
 export const IPPROTO_IPV6 = 41
 export const IPV6_MTU_DISCOVER = 23
+export const IPV6_RECVERR = 25
 export const IPV6_V6ONLY = 26
 /** DF clear: routers may fragment. */
 export const PMTUDISC_DONT = 0
@@ -28,11 +30,19 @@ export const UDP_GRO = 104
 export const UDP_SEGMENTS_MAX = 64
 
 export const MSG_DONTWAIT = 0x40
+export const MSG_ERRQUEUE = 0x2000
+
+/** Who made an error of the error queue. */
+export const SO_EE_ORIGIN_LOCAL = 1
+export const SO_EE_ORIGIN_ICMP = 2
+export const SO_EE_ORIGIN_ICMP6 = 3
 
 export const EPOLL_CLOEXEC = 0o2000000
 export const EPOLL_CTL_ADD = 1
 export const EPOLL_CTL_DEL = 2
 export const EPOLLIN = 1
+/** Named without being asked for. */
+export const EPOLLERR = 8
 
 export const EFD_NONBLOCK = 0o4000
 export const EFD_CLOEXEC = 0o2000000

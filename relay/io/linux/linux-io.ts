@@ -22,6 +22,7 @@ import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
 import { onNodeLoop } from './node-tcp-peers.ts'
 import { TlsContext } from './openssl/tls-context.ts'
+import { PeerErrors } from './peer-errors.ts'
 import { Poller } from './poller.ts'
 import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
 import { type RelaySocket, RelaySockets } from './relay-sockets.ts'
@@ -45,6 +46,7 @@ const SEED_MAX = 2 ** 31
 export class LinuxIo implements RelayIo {
   readonly dontFragment = true
   readonly dtls = true
+  readonly peerErrors = true
   readonly counters = newIoCounters()
   readonly #memory = new Memory(
     RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + DTLS_MEMORY_BYTES + SMALL_MEMORY_BYTES,
@@ -53,6 +55,7 @@ export class LinuxIo implements RelayIo {
   readonly #queue = new SendQueue(this.#memory, this.counters)
   readonly #sockets = new UdpSocketFactory(this.#memory)
   readonly #poller = new Poller(this.#memory)
+  readonly #errors = new PeerErrors(this.#memory, this.counters)
   readonly #loop: NodeLoop
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
@@ -229,7 +232,11 @@ export class LinuxIo implements RelayIo {
     this.#turnNow = now
     this.#inTurn = true
     let busy = false
-    for (let event = 0; event < events; event++) busy = this.#take(this.#poller.ready(event)) || busy
+    for (let event = 0; event < events; event++) {
+      const fd = this.#poller.ready(event)
+      if (this.#poller.failed(event)) this.#takeErrors(fd)
+      busy = this.#take(fd) || busy
+    }
     const due = this.#wakeAt <= now
     if (due) {
       this.#wakeAt = Number.POSITIVE_INFINITY
@@ -254,6 +261,11 @@ export class LinuxIo implements RelayIo {
     }
     if (this.#loop.isNode(fd)) this.#loop.nodeHasWork()
     return false
+  }
+
+  #takeErrors(fd: number): void {
+    const endpoint = this.#endpoints[fd]
+    if (endpoint?.kind === 'relay') this.#errors.take(endpoint, this.#started(), this.#turnNow)
   }
 
   /** False where the socket is known to hold no more. */

@@ -5,6 +5,7 @@ import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
+  EPOLLERR,
   EPOLLIN,
 } from './constants.ts'
 import {
@@ -83,6 +84,11 @@ export class Poller {
     if (fd !== this.#kick) return fd
     read(this.#kick, this.#memory.address(this.#value), 8)
     return -1
+  }
+
+  /** Whether the descriptor of an event has an error that waits to be read. */
+  failed(event: number): boolean {
+    return (this.#memory.u32[(this.#events + event * EVENT_BYTES) >> 2]! & EPOLLERR) !== 0
   }
 
   /** Ends a wait aside. */

@@ -1,7 +1,9 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import { NumberMap } from '../../stun/number-map.ts'
 import type { BindFailure } from '../../turn/contract.ts'
+import { TokenBucket } from '../../turn/token-bucket.ts'
 import { type IoHandler, RELAY_BUFFER_BYTES } from '../io.ts'
+import { PEER_ERRORS_PER_SECOND } from './peer-errors.ts'
 import type { UdpSocket, UdpSocketFactory } from './udp-socket.ts'
 
 /** Rounds of answers in one turn: an answer may ask for the next port. */
@@ -11,6 +13,7 @@ export class RelaySocket {
   readonly kind = 'relay'
   readonly id: number
   readonly socket: UdpSocket
+  readonly errorBudget = new TokenBucket(PEER_ERRORS_PER_SECOND)
 
   constructor(id: number, socket: UdpSocket) {
     this.id = id
@@ -43,7 +46,8 @@ export class RelaySockets {
     let relay: RelaySocket | undefined
     let failure: BindFailure | undefined
     try {
-      relay = new RelaySocket(id, this.#factory.open({ bind, bufferBytes: RELAY_BUFFER_BYTES, dontFragment }))
+      const options = { bind, bufferBytes: RELAY_BUFFER_BYTES, dontFragment, keepErrors: true }
+      relay = new RelaySocket(id, this.#factory.open(options))
       this.#watch(relay)
       this.#byId.set(id, relay)
     } catch (error) {

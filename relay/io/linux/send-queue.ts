@@ -26,6 +26,8 @@ const SPARE = SEND_QUEUE_DATAGRAMS
 const RUN_BYTES_MAX = 65_000
 /** Longer segments do not fit the usual path, and the kernel cuts only what needs no fragments. */
 const SEGMENT_BYTES_MAX = 1472
+/** How often a send is tried again that may have failed for another one's error. */
+const TRIES_MAX = 3
 /** A control message that holds two bytes: header, value, padding. */
 const CONTROL_BYTES = 24
 const CONTROL_LENGTH = 18
@@ -128,9 +130,16 @@ export class SendQueue {
     this.#vectors = 0
     for (let at = socket.queueHead; at >= 0; ) at = this.#addRun(at)
     let done = 0
+    let tries = 0
     while (done < this.#messages) {
       const sent = sendmmsg(socket.fd, this.#headers.address(done), this.#messages - done, MSG_DONTWAIT)
-      done += sent > 0 ? sent : this.#afterFailure(socket, done, errno())
+      const code = sent > 0 ? 0 : errno()
+      if (code !== 0 && mayBeAnothers(socket, code, tries)) {
+        tries++
+        continue
+      }
+      tries = 0
+      done += sent > 0 ? sent : this.#afterFailure(socket, done, code)
     }
   }
 
@@ -193,7 +202,6 @@ export class SendQueue {
   #afterFailure(socket: UdpSocket, message: number, code: number): number {
     switch (code) {
       case EAGAIN:
-      case ENOBUFS:
         // What would have to wait is media that is worth nothing later.
         for (let i = message; i < this.#messages; i++) this.#counters.sendErrors += this.#segments[i]!
         return this.#messages - message
@@ -218,13 +226,27 @@ export class SendQueue {
     for (let left = this.#segments[message]!; left > 0; left--) {
       this.#headers.setVector(SPARE, this.#start[datagram]!, this.#length[datagram]!)
       this.#headers.setName(SPARE, this.#name(datagram), this.#nameLength[datagram]!)
-      const sent = sendmmsg(socket.fd, this.#headers.address(SPARE), 1, MSG_DONTWAIT)
-      if (sent < 1) this.#counters.sendErrors++
+      if (!this.#sendSpare(socket)) this.#counters.sendErrors++
       datagram = this.#next[datagram]!
+    }
+  }
+
+  #sendSpare(socket: UdpSocket): boolean {
+    for (let tries = 0; ; tries++) {
+      if (sendmmsg(socket.fd, this.#headers.address(SPARE), 1, MSG_DONTWAIT) > 0) return true
+      if (!mayBeAnothers(socket, errno(), tries)) return false
     }
   }
 
   #name(datagram: number): number {
     return this.#names + datagram * SOCKADDR_BYTES
   }
+}
+
+/**
+ * Whether a send may have failed for what ICMP said of an earlier one, to somebody else: the socket tells that once,
+ * to whoever comes next. More than a few times in a row the fault is this destination's.
+ */
+function mayBeAnothers({ keepsErrors }: UdpSocket, code: number, tries: number): boolean {
+  return keepsErrors && tries < TRIES_MAX && code !== EAGAIN && code !== ENOBUFS
 }

@@ -3,9 +3,11 @@ import {
   AF_INET,
   AF_INET6,
   IP_MTU_DISCOVER,
+  IP_RECVERR,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MTU_DISCOVER,
+  IPV6_RECVERR,
   IPV6_V6ONLY,
   PMTUDISC_DO,
   PMTUDISC_DONT,
@@ -30,6 +32,8 @@ export interface UdpSocketOptions {
   readonly bufferBytes: number
   /** The DF bit of what is sent; undefined leaves it to the system. */
   readonly dontFragment?: boolean
+  /** Whether it keeps what ICMP says of its datagrams, for an `ErrorQueue` to read. */
+  readonly keepErrors?: boolean
 }
 
 /** Opens and binds UDP sockets; what it needs for that lies in a `Memory`. */
@@ -55,14 +59,14 @@ export class UdpSocketFactory {
       this.#configure(fd, ipv6, options)
       const length = writeSockaddr(this.#memory, this.#name, options.bind)
       checked('bind', bind(fd, this.#memory.address(this.#name), length))
-      return new UdpSocket(fd, this.#localOf(fd))
+      return new UdpSocket(fd, this.#localOf(fd), options.keepErrors ?? false)
     } catch (error) {
       close(fd)
       throw error
     }
   }
 
-  #configure(fd: number, ipv6: boolean, { bufferBytes, dontFragment }: UdpSocketOptions): void {
+  #configure(fd: number, ipv6: boolean, { bufferBytes, dontFragment, keepErrors }: UdpSocketOptions): void {
     if (ipv6) checked('setsockopt', this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
     if (this.#set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes) < 0)
       this.#set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes)
@@ -70,6 +74,8 @@ export class UdpSocketFactory {
       this.#set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes)
     // Older kernels hand over datagrams one by one.
     this.#set(fd, SOL_UDP, UDP_GRO, 1)
+    if (keepErrors && ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+    else if (keepErrors) this.#set(fd, IPPROTO_IP, IP_RECVERR, 1)
     if (dontFragment === undefined) return
     const discover = dontFragment ? PMTUDISC_DO : PMTUDISC_DONT
     if (ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, discover)
@@ -95,14 +101,17 @@ export class UdpSocketFactory {
 export class UdpSocket {
   readonly fd: number
   readonly local: TransportAddress
+  /** An error that ICMP brought makes the next call on it fail, whatever that call is about. */
+  readonly keepsErrors: boolean
   /** First and last datagram in the send queue; -1: none. */
   queueHead = -1
   queueTail = -1
   #open = true
 
-  constructor(fd: number, local: TransportAddress) {
+  constructor(fd: number, local: TransportAddress, keepsErrors: boolean) {
     this.fd = fd
     this.local = local
+    this.keepsErrors = keepsErrors
   }
 
   get open(): boolean {

@@ -1,4 +1,5 @@
 import type { TransportAddress } from '../../stun/address.ts'
+import { formatAddress } from '../../stun/address-text.ts'
 import {
   type BindFailure,
   type DataSource,
@@ -25,7 +26,9 @@ export class Recorder implements IoHandler {
   readonly connected: number[] = []
   readonly closedPeers: number[] = []
   readonly spliced: Record<DataSource, number> = { client: 0, peer: 0 }
+  readonly peerErrors: { relay: number; peer: string; icmp: [type: number, code: number, mtu: number] }[] = []
   wakes = 0
+  batches = 0
   /** Called for each client frame before it is kept. */
   onClientData: IoHandler['clientData'] = () => undefined
   /** Called at the end of a batch with client data in it, with its last link. */
@@ -93,6 +96,10 @@ export class Recorder implements IoHandler {
     return more
   }
 
+  peerError(relay: number, peer: TransportAddress, type: number, code: number, mtu: number): void {
+    this.peerErrors.push({ relay, peer: formatAddress(peer), icmp: [type, code, mtu] })
+  }
+
   relayBound(relay: number): void {
     this.bound.push(relay)
   }
@@ -106,6 +113,7 @@ export class Recorder implements IoHandler {
   }
 
   batchEnd(): void {
+    this.batches++
     const link = this.#lastLink
     this.#lastLink = undefined
     if (link !== undefined) this.afterClientData(link)
