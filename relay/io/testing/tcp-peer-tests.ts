@@ -207,9 +207,11 @@ export function tcpPeerTests(create: CreateIo): void {
       const server = await relay.server()
       const client = await relay.spliced(await relay.connect(server.port))
       const peer = await server.next()
-      await relay.io.close()
+      // Before the io is closed, as they may be over as soon as that is done.
+      const over = Promise.all([ended(waiting), ended(client), ended(peer)])
       peer.resume().on('end', () => peer.end())
-      await Promise.all([ended(waiting), ended(client), ended(peer)])
+      await relay.io.close()
+      await over
     })
   })
 }
