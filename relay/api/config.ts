@@ -1,50 +1,15 @@
 import { z } from 'zod'
-import { ip, listenPort, network, portRange, relayAddress } from './config-fields.ts'
+import { ip, listenPort, portRange, relayAddress } from './config-fields.ts'
 import { challengeProblem, credentialsConfig, sharedKey } from './credentials-config.ts'
 import { relayLimits } from './limits.ts'
 import { listener } from './listener-config.ts'
 import { natDiscovery } from './nat-discovery-config.ts'
+import { namedPeerPolicy, peerPolicy } from './peer-policy-config.ts'
 
 /**
  * The relay's configuration file: the same whether a person, the operator or standalone mode wrote it.
  * Every block is strict, so that a typing error is refused with its field instead of being ignored.
  */
-
-const peerPolicy = z.strictObject({
-  mode: z
-    .enum(['public', 'private'])
-    .default('public')
-    .describe(
-      'Whom clients may talk to. public: any global unicast address. private: only what allow names.',
-    ),
-  allow: z
-    .array(network)
-    .max(256)
-    .default([])
-    .describe('Addresses or CIDRs that are allowed although they are refused by default.'),
-  deny: z
-    .array(network)
-    .max(256)
-    .default([])
-    .describe('Addresses or CIDRs that are refused; wins over allow.'),
-  tcp: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Lets clients connect to TCP peers and be connected to (RFC 6062). No browser does; it makes the relay a way to every TCP service that peers may be, so that it is off where it is not needed.',
-    ),
-  hairpin: z
-    .boolean()
-    .default(true)
-    .describe(
-      'May a live allocation of this relay be a peer, as two clients that both need the relay are to each other.',
-    ),
-  siblingPorts: portRange
-    .optional()
-    .describe(
-      "Relay ports of other relays that share this relay's addresses; they are peers while hairpin is on.",
-    ),
-})
 
 const relayConfigFields = z.strictObject({
   realm: z
@@ -101,6 +66,13 @@ const relayConfigFields = z.strictObject({
       'Lets clients that ask for it keep their allocation when their address changes (RFC 8016). No browser does.',
     ),
   peers: peerPolicy.prefault({}).describe('Addresses that clients may reach.'),
+  peerPolicies: z
+    .array(namedPeerPolicy)
+    .max(32)
+    .default([])
+    .describe(
+      'Further policies, each for the clients whose signed credential names it, in place of peers. What peers.deny names is refused by all.',
+    ),
   limits: relayLimits.prefault({}).describe('Limits of this relay.'),
   control: z
     .strictObject({
@@ -166,6 +138,10 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
   if (allocationLifetimeSeconds > allocationLifetimeMaxSeconds) {
     refuse(['limits', 'allocationLifetimeSeconds'], 'must not be above allocationLifetimeMaxSeconds')
   }
+  config.peerPolicies.forEach(({ name }, index) => {
+    if (config.peerPolicies.findIndex((other) => other.name === name) < index)
+      refuse(['peerPolicies', index, 'name'], `the name "${name}" stands there twice`)
+  })
   const challenge = challengeProblem(config.realm, config.credentials)
   if (challenge) refuse(['credentials', 'thirdParty'], challenge)
   config.listeners.forEach((one, index) => {

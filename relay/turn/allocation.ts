@@ -1,11 +1,12 @@
+import type { CredentialClaims } from '../api/signed-credential.ts'
 import type { AccessToken } from '../stun/access-token.ts'
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
 import type { AllocationEvent, Link, RelayTransport } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
-import type { PeerVerdict } from './peer-policy.ts'
-import { type Source, sourceOf } from './quota.ts'
+import type { PeerPolicy, PeerVerdict } from './peer-policy.ts'
+import type { QuotaHolder } from './quota.ts'
 import type { Realm } from './realm.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import type { PeerConnection } from './tcp/peer-connection.ts'
@@ -87,6 +88,9 @@ export interface AllocationOwner {
   readonly algorithm: PasswordAlgorithm | undefined
   /** Which shared secret verified the request that made it. */
   readonly keyId: string
+  /** What a signed credential says besides. */
+  readonly claims: CredentialClaims | undefined
+  readonly tenant: string | undefined
   /** The ACCESS-TOKEN that brought the key (RFC 7635). */
   readonly token: AccessToken | undefined
 }
@@ -123,8 +127,10 @@ export class Allocation extends Timer {
   link: Link
   client: TransportAddress
   owner: AllocationOwner
-  /** Where it was asked for: what the quota per address counts it by. */
-  readonly source: Source
+  /** What it counts in. */
+  readonly holder: QuotaHolder
+  /** Which peers it may have. */
+  policy: PeerPolicy
   readonly transaction: RequestTransaction
   readonly lifetimeSeconds: number
   /** What its relayed addresses are for. */
@@ -159,19 +165,25 @@ export class Allocation extends Timer {
   readonly packetBucket: TokenBucket
   readonly newPeerBucket: TokenBucket
 
-  constructor(id: number, origin: AllocationOrigin, limits: RateLimits) {
+  constructor(
+    id: number,
+    origin: AllocationOrigin,
+    { holder, policy }: AllocationGrounds,
+    limits: RateLimits,
+  ) {
     super()
     this.id = id
     this.link = origin.link
     this.client = origin.client
     this.owner = origin.owner
-    this.source = sourceOf(origin.client)
+    this.holder = holder
+    this.policy = policy
     this.transaction = origin.transaction
     this.lifetimeSeconds = origin.lifetimeSeconds
     this.transport = origin.transport
     this.dontFragment = origin.dontFragment
     this.mobility = origin.mobile ? { serial: 0, next: undefined } : undefined
-    this.byteBucket = new TokenBucket(limits.bytesPerSecondPerAllocation)
+    this.byteBucket = new TokenBucket(this.bytesPerSecond(limits))
     this.packetBucket = new TokenBucket(limits.packetsPerSecondPerAllocation)
     this.newPeerBucket = new TokenBucket(limits.newPeersPerSecondPerAllocation, NEW_PEERS_SAVED_SECONDS)
   }
@@ -194,6 +206,15 @@ export class Allocation extends Timer {
   isMadeBy(id: TransactionWords): boolean {
     const { id0, id1, id2 } = this.transaction
     return id0 === id.id0 && id1 === id.id1 && id2 === id.id2
+  }
+
+  /** The lowest of the relay's limit and the credential's, 0 where there is neither. */
+  bytesPerSecond({
+    bytesPerSecondPerAllocation: limit,
+  }: Pick<RateLimits, 'bytesPerSecondPerAllocation'>): number {
+    const claimed = this.owner.claims?.bytesPerSecond
+    if (claimed === undefined) return limit
+    return limit === 0 ? claimed : Math.min(limit, claimed)
   }
 
   event(): AllocationEvent {
@@ -221,6 +242,12 @@ export interface AllocationOrigin {
   readonly dontFragment: boolean
   /** The client asked for a MOBILITY-TICKET. */
   readonly mobile: boolean
+}
+
+/** What an allocation was granted on. */
+export interface AllocationGrounds {
+  readonly holder: QuotaHolder
+  readonly policy: PeerPolicy
 }
 
 export interface RateLimits {

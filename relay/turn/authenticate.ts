@@ -132,7 +132,7 @@ function lookUp(
   { username, algorithm }: Claim,
 ): AllocationOwner | Refusal {
   const seconds = core.unixSeconds(now)
-  const { user, candidates, standing } = realm.credentials.identify(username, seconds, algorithm)
+  const { user, candidates, standing, claims } = realm.credentials.identify(username, seconds, algorithm)
   let match: Candidate | undefined
   for (const candidate of candidates) {
     if (verifies(core, reader, candidate.key)) match ??= candidate
@@ -142,7 +142,8 @@ function lookUp(
   if (standing === 'unknown') return refuse('unknown-user')
   if (!match) return refuse('wrong-password')
   if (standing === 'expired') return refuse('expired-credential')
-  return { realm, username, user, key: match.key, algorithm, keyId: match.keyId, token: undefined }
+  const { key, keyId } = match
+  return { realm, username, user, tenant: claims?.tenant, claims, key, algorithm, keyId, token: undefined }
 }
 
 /**
@@ -160,7 +161,8 @@ function openToken(
   if (!key) return refuse('wrong-password')
   if (tokenRemainingSeconds(token, core.unixSeconds(now)) <= 0) return refuse('expired-credential')
   const user = `${username}/${hex(core.crypto.sha256(token.macKey)).slice(0, TOKEN_DIGITS)}`
-  return { realm, username, user, key, algorithm, keyId: username, token }
+  const unclaimed = { tenant: undefined, claims: undefined }
+  return { realm, username, user, ...unclaimed, key, algorithm, keyId: username, token }
 }
 
 /** The key of a token as it stands, and as coturn and its client take it: the length of an MD5 hash, no more. */

@@ -12,7 +12,8 @@ import { TicketMint } from './mobility-ticket.ts'
 import { NatDiscovery } from './nat-discovery.ts'
 import { NonceMint } from './nonce.ts'
 import { OutputQueue } from './output-queue.ts'
-import { isPeerRefusal, PeerPolicy } from './peer-policy.ts'
+import { PeerPolicies } from './peer-policies.ts'
+import { isPeerRefusal } from './peer-policy.ts'
 import { type AllocationQuota, LocalQuota } from './quota.ts'
 import { Realm } from './realm.ts'
 import { type PortMap, RelayAddress } from './relay-ports.ts'
@@ -68,7 +69,7 @@ export class TurnCore {
   /** Unix milliseconds less the monotonic clock. */
   wallClockOffsetMs = 0
   config: TurnServerConfig
-  policy: PeerPolicy
+  policies: PeerPolicies
   /** The default one first. */
   realms: readonly Realm[]
   nonces: NonceMint
@@ -98,7 +99,7 @@ export class TurnCore {
     this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
     this.realms = this.#makeRealms(config)
     this.knownAttributes = this.#knownAttributes()
-    this.policy = this.#makePolicy(config)
+    this.policies = this.#makePolicies(config)
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
     this.natDiscovery = new NatDiscovery(config.natDiscovery, this.links.values())
@@ -108,10 +109,10 @@ export class TurnCore {
   /** Puts a new configuration in force, all of it or, where it throws, none. */
   reconfigure(config: TurnServerConfig): void {
     const realms = this.#makeRealms(config)
-    const policy = this.#makePolicy(config)
+    const policies = this.#makePolicies(config)
     this.realms = realms
     this.knownAttributes = this.#knownAttributes()
-    this.policy = policy
+    this.policies = policies
     this.nonces = this.#makeNonces(config)
     this.tickets = this.#makeTickets(config)
     this.natDiscovery = new NatDiscovery(config.natDiscovery, this.links.values())
@@ -144,8 +145,8 @@ export class TurnCore {
     )
   }
 
-  #makePolicy(config: TurnServerConfig): PeerPolicy {
-    return new PeerPolicy(config.peers, (address) => this.table.relayAt(address) !== undefined)
+  #makePolicies({ peers, peerPolicies }: TurnServerConfig): PeerPolicies {
+    return new PeerPolicies(peers, peerPolicies, (address) => this.table.relayAt(address) !== undefined)
   }
 
   #makeNonces(config: TurnServerConfig): NonceMint {
@@ -173,11 +174,12 @@ export class TurnCore {
 
   /** What was permitted before the peer policy changed is judged by the new one. */
   #judgeAgain(allocation: Allocation): void {
-    for (const permission of allocation.permissions)
-      permission.verdict = this.policy.judge(permission.address)
+    const policy = this.policies.of(allocation.owner)
+    allocation.policy = policy
+    for (const permission of allocation.permissions) permission.verdict = policy.judge(permission.address)
     for (const channel of allocation.channels) {
       const { verdict } = channel.permission
-      if (isPeerRefusal(verdict) || !this.policy.admits(verdict, channel.peer)) {
+      if (isPeerRefusal(verdict) || !policy.admits(verdict, channel.peer)) {
         this.table.removeChannel(allocation, channel)
       }
     }

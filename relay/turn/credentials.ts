@@ -1,5 +1,12 @@
 import type { SharedKey } from '../api/credentials-config.ts'
 import { parseRestUsername } from '../api/rest-credential.ts'
+import {
+  type CredentialClaims,
+  isSignedUsername,
+  parseSignedUsername,
+  signedPassword,
+  signingKey,
+} from '../api/signed-credential.ts'
 import type { StunCrypto } from '../stun/crypto.ts'
 import { opaqueString, userhash } from '../stun/integrity.ts'
 import { type PasswordAlgorithm, passwordKey } from '../stun/password-algorithm.ts'
@@ -21,6 +28,8 @@ export interface Identity {
   readonly candidates: Iterable<Candidate>
   /** Anything but `valid` is refused after the same work. */
   readonly standing: 'valid' | 'expired' | 'unknown'
+  /** What a signed credential says. */
+  readonly claims?: CredentialClaims
 }
 
 export interface CredentialOptions {
@@ -30,11 +39,18 @@ export interface CredentialOptions {
   readonly keys: readonly SharedKey[]
 }
 
+interface RingKey {
+  readonly id: string
+  readonly secret: Uint8Array
+  /** Of signed credentials. */
+  readonly signingKey: Uint8Array
+}
+
 type KeyPair = Readonly<Record<PasswordAlgorithm, Uint8Array>>
 
 /**
- * Long-term credentials: static users, and TURN REST usernames (`expiry:name`) against a ring of keys, with
- * passwords made by HMAC-SHA1 or HMAC-SHA256. Unknown usernames get keys that nobody has, so that they cost
+ * Long-term credentials: static users, TURN REST usernames (`expiry:name`) against a ring of keys, with passwords
+ * made by HMAC-SHA1 or HMAC-SHA256, and signed ones. Unknown usernames get keys that nobody has, so that they cost
  * and answer what a wrong password does.
  */
 export class Credentials {
@@ -42,7 +58,8 @@ export class Credentials {
   readonly #realm: string
   readonly #users: ReadonlyMap<string, KeyPair>
   readonly #namesByHash: ReadonlyMap<string, string>
-  readonly #keys: readonly { readonly id: string; readonly secret: Uint8Array }[]
+  readonly #keys: readonly RingKey[]
+  readonly #nobodys: Pick<RingKey, 'signingKey'>
   readonly #unknown: KeyPair
 
   /** Throws an Error that names the user whose name or password is not usable (RFC 8265). */
@@ -51,7 +68,12 @@ export class Credentials {
     this.#realm = options.realm
     this.#users = new Map(options.users.map((user) => this.#prepareUser(user.username, user.password)))
     this.#namesByHash = new Map([...this.#users.keys()].map((name) => [this.userhash(name).join(), name]))
-    this.#keys = options.keys.map(({ id, secret }) => ({ id, secret: ENCODER.encode(secret) }))
+    this.#keys = options.keys.map(({ id, secret }) => ({
+      id,
+      secret: ENCODER.encode(secret),
+      signingKey: signingKey(crypto, secret),
+    }))
+    this.#nobodys = { signingKey: crypto.randomBytes(32) }
     this.#unknown = { md5: crypto.randomBytes(16), sha256: crypto.randomBytes(32) }
   }
 
@@ -59,6 +81,7 @@ export class Credentials {
   identify(username: string, unixSeconds: number, algorithm: PasswordAlgorithm = 'md5'): Identity {
     const known = this.#users.get(username)
     if (known) return fixed(username, { key: known[algorithm], keyId: 'static' }, 'valid')
+    if (isSignedUsername(username)) return this.#identifySigned(username, unixSeconds, algorithm)
     const rest = this.#keys.length > 0 ? parseRestUsername(username) : undefined
     if (!rest) return fixed(username, { key: this.#unknown[algorithm], keyId: 'unknown' }, 'unknown')
     return {
@@ -66,6 +89,17 @@ export class Credentials {
       candidates: this.#restCandidates(username, algorithm),
       standing: rest.expiresUnixSeconds > unixSeconds ? 'valid' : 'expired',
     }
+  }
+
+  /** A signed credential names its key, so that there is one to try; of an unknown one, that which nobody has. */
+  #identifySigned(username: string, unixSeconds: number, algorithm: PasswordAlgorithm): Identity {
+    const claims = parseSignedUsername(username)
+    const known = this.#keys.find(({ id }) => id === claims?.keyId)
+    const password = signedPassword(this.#crypto, (known ?? this.#nobodys).signingKey, username)
+    const key = passwordKey(this.#crypto, algorithm, username, this.#realm, password)
+    if (!claims || !known) return fixed(username, { key, keyId: 'unknown' }, 'unknown')
+    const standing = claims.expiresUnixSeconds > unixSeconds ? 'valid' : 'expired'
+    return { ...fixed(claims.user, { key, keyId: known.id }, standing), claims }
   }
 
   /** USERHASH of a name in this realm (RFC 8489 §14.4). */

@@ -126,7 +126,7 @@ export class DataPath {
     now: number,
   ): Forward | undefined {
     if (!permission || permission.expiresAt <= now) return this.#drop('no-permission')
-    if (!this.#core.policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
+    if (!allocation.policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
     const relay = allocation.relayOf(peer.family)
     if (!relay) return this.#drop('no-permission')
     if (!this.#withinRate(allocation, length, now)) return this.#drop('rate-limit')
@@ -164,12 +164,12 @@ export class DataPath {
     length: number,
     now: number,
   ): Forward | undefined {
-    const { table, policy, counters } = this.#core
+    const { table, counters } = this.#core
     // Of a datagram for a TCP relayed address nobody hears.
     if (allocation.transport === 'tcp') return this.#drop('no-allocation')
     const permission = table.permission(allocation, peer)
     if (!permission || permission.expiresAt <= now) return this.#drop('no-permission')
-    if (!policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
+    if (!allocation.policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
     if (length > BODY_BYTES_MAX - xorAddressBytes(peer.family) - ATTRIBUTE_HEADER_BYTES)
       return this.#drop('malformed')
     if (!this.#withinRate(allocation, length, now)) return this.#drop('rate-limit')
@@ -209,7 +209,7 @@ export class DataPath {
     const { limits } = this.#core.config
     return (
       allocation.packetBucket.take(1, limits.packetsPerSecondPerAllocation, now) &&
-      allocation.byteBucket.take(length, limits.bytesPerSecondPerAllocation, now)
+      allocation.byteBucket.take(length, allocation.bytesPerSecond(limits), now)
     )
   }
 

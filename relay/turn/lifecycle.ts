@@ -5,7 +5,7 @@ import { Allocation, type AllocationOrigin, type RelaySocket } from './allocatio
 import type { AllocationEnd, BindFailure } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import { type Refusal, refuse } from './outcome.ts'
-import { sourceOf } from './quota.ts'
+import { quotaHolder } from './quota-holder.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { writeAllocateSuccess } from './requests/allocate-success.ts'
 import { RESERVATION_MS, Reservation } from './reservations.ts'
@@ -44,15 +44,15 @@ export class Lifecycle {
 
   /** Starts an allocation: its sockets are to be bound, then its client is answered. */
   begin(plan: AllocationPlan, now: number): Refusal | undefined {
-    const { user } = plan.owner
-    const { quota, config, table } = this.#core
+    const { quota, config, table, policies } = this.#core
     if (plan.port instanceof Reservation) this.#endReservation(plan.port)
-    const source = sourceOf(plan.client)
-    const exceeded = quota.acquire(user, source, config.limits)
+    const holder = quotaHolder(plan.owner, plan.client)
+    const exceeded = quota.acquire(holder, config.limits)
     if (exceeded) return refuse(exceeded)
-    const allocation = new Allocation(++this.#lastAllocation, plan, config.limits)
+    const grounds = { holder, policy: policies.of(plan.owner) }
+    const allocation = new Allocation(++this.#lastAllocation, plan, grounds, config.limits)
     if (!table.add(allocation)) {
-      quota.release(user, source)
+      quota.release(holder)
       return refuse('relay-full')
     }
     const refusal = this.#takePorts(allocation, plan, now)
@@ -216,8 +216,7 @@ export class Lifecycle {
     const { quota, config, reservations, timers } = this.#core
     const relay = allocation.relays[0]!
     const port = relay.relayed.port + 1
-    const { owner, source } = allocation
-    const exceeded = quota.acquire(owner.user, source, config.limits)
+    const exceeded = quota.acquire(allocation.holder, config.limits)
     if (exceeded) {
       relay.address.release(port)
       return refuse(exceeded)
@@ -232,7 +231,7 @@ export class Lifecycle {
   #endReservation(reservation: Reservation): void {
     this.#core.timers.cancel(reservation)
     this.#core.reservations.remove(reservation)
-    this.#core.quota.release(reservation.owner.user, reservation.source)
+    this.#core.quota.release(reservation.holder)
     reservation.address.release(reservation.port)
   }
 
@@ -260,7 +259,7 @@ export class Lifecycle {
     if (next) this.#core.outputs.push({ kind: 'link-in-use', link: next.link.id, inUse: false })
     for (const relay of allocation.relays) this.#closeRelay(relay)
     this.#core.table.remove(allocation)
-    this.#core.quota.release(allocation.owner.user, allocation.source)
+    this.#core.quota.release(allocation.holder)
   }
 
   #closeRelay(relay: RelaySocket): void {

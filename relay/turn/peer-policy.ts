@@ -28,6 +28,7 @@ export const OTHER_PEER_RULES = {
   deny: 'What peers.deny names.',
   'not-allowed': 'With peers.mode private, what peers.allow does not name.',
   own: 'Addresses of the relay itself.',
+  credential: 'What the signed credential of the client does not list, where it lists peers.',
   port: 'Ports below 1024 but 443; listeners and control of the relay; at its own addresses, ports of no live allocation.',
 } as const satisfies Record<string, string>
 
@@ -72,6 +73,11 @@ export interface PeerPolicyOptions {
   readonly ownPorts: ReadonlySet<number>
 }
 
+interface PeerLists {
+  readonly allow: readonly Network[]
+  readonly deny: readonly JudgedNetwork[]
+}
+
 /** Whether a live allocation of this relay has this relayed address. */
 export type IsLiveRelay = (address: TransportAddress) => boolean
 
@@ -81,6 +87,7 @@ const OWN_ALLOWED: Judgement = { verdict: 'own-allowed' }
 const HAIRPIN: Judgement = { verdict: 'hairpin' }
 const OWN: Judgement = { verdict: 'peer-special', explanation: { rule: 'own' } }
 const NOT_ALLOWED: Judgement = { verdict: 'peer-not-allowed', explanation: { rule: 'not-allowed' } }
+const NOT_LISTED: Judgement = { verdict: 'peer-not-allowed', explanation: { rule: 'credential' } }
 const BY_PORT: PeerExplanation = { rule: 'port' }
 
 const SPECIAL: readonly JudgedNetwork[] = SPECIAL_NETWORKS.map(({ rule, text, network }) => ({
@@ -100,16 +107,28 @@ export class PeerPolicy {
   readonly #isLiveRelay: IsLiveRelay
   readonly #allow: readonly Network[]
   readonly #deny: readonly JudgedNetwork[]
+  readonly #only: readonly Network[] | undefined
 
-  /** Throws an Error that names the entry of `allow` or `deny` that is no address or CIDR block. */
-  constructor(options: PeerPolicyOptions, isLiveRelay: IsLiveRelay) {
+  /**
+   * Throws an Error that names the entry of `allow` or `deny` that is no address or CIDR block. With `only`,
+   * nobody outside of it is a peer.
+   */
+  constructor(
+    options: PeerPolicyOptions,
+    isLiveRelay: IsLiveRelay,
+    only?: readonly Network[],
+    lists: PeerLists = parseLists(options),
+  ) {
     this.#options = options
     this.#isLiveRelay = isLiveRelay
-    this.#allow = options.allow.map(parseNetwork)
-    this.#deny = options.deny.map((text) => ({
-      network: parseNetwork(text),
-      judgement: { verdict: 'peer-denied', explanation: { rule: 'deny', network: text } },
-    }))
+    this.#allow = lists.allow
+    this.#deny = lists.deny
+    this.#only = only
+  }
+
+  /** This policy for some of its peers. */
+  narrowed(to: readonly Network[]): PeerPolicy {
+    return new PeerPolicy(this.#options, this.#isLiveRelay, to, { allow: this.#allow, deny: this.#deny })
   }
 
   /** Judges an IP address; its port does not count, as permissions are per address (RFC 8656 §9). */
@@ -134,6 +153,12 @@ export class PeerPolicy {
   }
 
   #find(address: TransportAddress): Judgement {
+    const judgement = this.#findAmongAll(address)
+    if (!this.#only || isPeerRefusal(judgement.verdict)) return judgement
+    return includes(this.#only, address) ? judgement : NOT_LISTED
+  }
+
+  #findAmongAll(address: TransportAddress): Judgement {
     const embedded = embeddedIpv4(address)
     const denied = firstOf(this.#deny, address) ?? firstOfAny(this.#deny, embedded)
     if (denied) return denied
@@ -167,6 +192,16 @@ export class PeerPolicy {
       port <= siblingPorts.max &&
       !ownPorts.has(port)
     )
+  }
+}
+
+function parseLists({ allow, deny }: PeerPolicyOptions): PeerLists {
+  return {
+    allow: allow.map(parseNetwork),
+    deny: deny.map((text) => ({
+      network: parseNetwork(text),
+      judgement: { verdict: 'peer-denied', explanation: { rule: 'deny', network: text } },
+    })),
   }
 }
 

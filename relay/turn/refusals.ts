@@ -50,6 +50,11 @@ export const REFUSALS = {
     means: 'The ACCESS-TOKEN does not open: malformed, of an unknown kid, or sealed for another server name.',
     remedy: 'Give relay and authorization server the same keys and the same serverName.',
   },
+  'unknown-peer-policy': {
+    code: ERROR.Forbidden,
+    means: 'The signed credential names a peer policy that the relay does not have.',
+    remedy: 'Add it to peerPolicies, or issue credentials without it.',
+  },
   'stale-nonce': {
     code: ERROR.StaleNonce,
     means:
@@ -186,6 +191,11 @@ export const REFUSALS = {
     code: ERROR.InsufficientCapacity,
     means: 'The allocation holds limits.channelsPerAllocation channels.',
     remedy: 'Find out what the client does with so many peers; raise the limit.',
+  },
+  'tenant-quota': {
+    code: ERROR.AllocationQuotaReached,
+    means: 'The tenant that the signed credential names has all the allocations that it says.',
+    remedy: 'Issue its credentials with a higher limit.',
   },
   'user-quota': {
     code: ERROR.AllocationQuotaReached,

@@ -1,6 +1,6 @@
 import type { StunCrypto } from '../stun/crypto.ts'
 import type { AllocationOwner } from './allocation.ts'
-import type { Source } from './quota.ts'
+import type { QuotaHolder } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
 
@@ -9,25 +9,25 @@ export const RESERVATION_MS = 30_000
 /** Bytes of RESERVATION-TOKEN (RFC 8656 §18.10). */
 export const TOKEN_BYTES = 8
 
-/** Whose quotas a reservation counts in. */
+/** Who reserves a port, and what it counts in. */
 export interface ReservationHolder {
   readonly owner: AllocationOwner
-  readonly source: Source
+  readonly holder: QuotaHolder
 }
 
 /** A port that EVEN-PORT with R=1 holds for a later Allocate of the same user (RFC 8656 §7.2). */
 export class Reservation extends Timer {
   readonly token: Uint8Array
   readonly owner: AllocationOwner
-  readonly source: Source
+  readonly holder: QuotaHolder
   readonly address: RelayAddress
   readonly port: number
 
-  constructor(token: Uint8Array, holder: ReservationHolder, address: RelayAddress, port: number) {
+  constructor(token: Uint8Array, { owner, holder }: ReservationHolder, address: RelayAddress, port: number) {
     super()
     this.token = token
-    this.owner = holder.owner
-    this.source = holder.source
+    this.owner = owner
+    this.holder = holder
     this.address = address
     this.port = port
   }

@@ -43,7 +43,7 @@ export class Responder {
     const to = (outcome.kind === 'success' && outcome.to) || request
     this.#finish(
       reader.method,
-      { link: to.link, client: to.client, owner: request.owner },
+      { link: to.link, client: to.client, owner: request.owner, allocation: request.allocation },
       reader.hasFingerprint,
     )
     this.#count(reader.method, request, outcome)
@@ -76,7 +76,7 @@ export class Responder {
   }
 
   #target(allocation: Allocation): Target {
-    return { link: allocation.link.id, client: allocation.client, owner: allocation.owner }
+    return { link: allocation.link.id, client: allocation.client, owner: allocation.owner, allocation }
   }
 
   #writeRefusal(writer: StunWriter, request: Request, refusal: Refusal): void {
@@ -131,9 +131,13 @@ export class Responder {
     if (outcome.reason !== 'challenge') outputs.push(this.#refused(name, target, outcome))
   }
 
-  #refused(method: string, { link, client, owner }: Target, { code, reason, peer }: Refusal): Refused {
-    const { counters, links, policy } = this.#core
-    const explanation = peer && policy.explain(peer)
+  #refused(
+    method: string,
+    { link, client, owner, allocation }: Target,
+    { code, reason, peer }: Refusal,
+  ): Refused {
+    const { counters, links } = this.#core
+    const explanation = peer && allocation?.policy.explain(peer)
     if (explanation) counters.peerRules[explanation.rule]++
     return {
       kind: 'refused',
@@ -158,4 +162,5 @@ interface Target {
   readonly link: number
   readonly client: TransportAddress
   readonly owner: AllocationOwner | undefined
+  readonly allocation: Allocation | undefined
 }

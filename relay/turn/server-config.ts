@@ -4,6 +4,7 @@ import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
 import type { NatDiscoveryOptions } from './nat-discovery.ts'
+import type { NamedPeerPolicy } from './peer-policies.ts'
 import type { PeerPolicyOptions } from './peer-policy.ts'
 import type { RealmOptions } from './realm.ts'
 import type { PortRange } from './relay-ports.ts'
@@ -23,6 +24,8 @@ export interface TurnServerConfig {
   /** Undefined: off. */
   readonly natDiscovery: NatDiscoveryOptions | undefined
   readonly peers: PeerPolicyOptions
+  /** What signed credentials may name. */
+  readonly peerPolicies: readonly NamedPeerPolicy[]
   /** Whether clients may ask for TCP allocations (RFC 6062). */
   readonly tcpPeers: boolean
   readonly limits: RelayLimits
@@ -54,6 +57,20 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     ...parseOptional('control.address', config.control.address),
     ...(host.own ?? []).flatMap((text) => parseOptional('own address', text)),
   ].filter((address) => !isUnspecified(address))
+  const peers: PeerPolicyOptions = {
+    mode: config.peers.mode,
+    allow: config.peers.allow,
+    deny: config.peers.deny,
+    hairpin: config.peers.hairpin,
+    siblingPorts: config.peers.siblingPorts,
+    advertised,
+    own,
+    ownPorts: new Set([
+      ...config.listeners.map((listener) => listener.port),
+      ...(config.natDiscovery?.ports ?? []),
+      config.control.port,
+    ]),
+  }
   return {
     software: config.software,
     relayAddresses,
@@ -62,20 +79,14 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     nonceKeys: config.nonceKeys,
     mobility: config.mobility,
     natDiscovery: natDiscoveryOptions(config),
-    peers: {
-      mode: config.peers.mode,
-      allow: config.peers.allow,
-      deny: config.peers.deny,
-      hairpin: config.peers.hairpin,
-      siblingPorts: config.peers.siblingPorts,
-      advertised,
-      own,
-      ownPorts: new Set([
-        ...config.listeners.map((listener) => listener.port),
-        ...(config.natDiscovery?.ports ?? []),
-        config.control.port,
-      ]),
-    },
+    peers,
+    peerPolicies: config.peerPolicies.map(({ name, mode, allow, deny }) => ({
+      ...peers,
+      name,
+      mode,
+      allow,
+      deny: [...peers.deny, ...deny],
+    })),
     tcpPeers: config.peers.tcp,
     limits: config.limits,
   }

@@ -88,8 +88,9 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   if (typeof mobile === 'object') return mobile
   const lifetimeSeconds = grantLifetime(core, request.owner, lifetime, request.now)
   if (lifetimeSeconds < 0) return refuse('expired-credential')
-  const drain = drainRefusal(core, request.from.transport, request.client.family)
-  if (drain) return drain
+  const barred =
+    policyRefusal(core, request) ?? drainRefusal(core, request.from.transport, request.client.family)
+  if (barred) return barred
   return {
     families,
     port,
@@ -98,6 +99,12 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
     dontFragment: dontFragment >= 0,
     mobile,
   }
+}
+
+/** A credential that names a peer policy is good for nothing on a relay without it. */
+function policyRefusal({ policies }: TurnCore, { owner }: AuthenticRequest): Refusal | undefined {
+  const name = owner.claims?.peerPolicy
+  return name === undefined || policies.has(name) ? undefined : refuse('unknown-peer-policy')
 }
 
 /** RESERVATION-TOKEN and EVEN-PORT (RFC 8656 §7.2, steps 5 and 8). */

@@ -23,8 +23,8 @@ export const channelBind: RequestHandler = {
     const byNumber = current(context, request, core.table.channel(allocation, wish.number))
     const byPeer = current(context, request, core.table.channelTo(allocation, wish.peer))
     if (byNumber !== byPeer) return refuse('channel-conflict')
-    const verdict = core.policy.judge(wish.peer)
-    return checkPeer(context, request, wish, verdict) ?? bind(context, request, wish, verdict, byNumber)
+    const verdict = allocation.policy.judge(wish.peer)
+    return checkPeer(request, wish, verdict) ?? bind(context, request, wish, verdict, byNumber)
   },
 }
 
@@ -55,13 +55,12 @@ function current(
 }
 
 function checkPeer(
-  { core }: HandlerContext,
   { allocation }: AllocationRequest,
   { peer }: Wish,
   verdict: PeerVerdict,
 ): Refusal | undefined {
   if (isPeerRefusal(verdict)) return refusePeer(verdict, peer)
-  if (!core.policy.admits(verdict, peer)) return refusePeer('peer-port', peer)
+  if (!allocation.policy.admits(verdict, peer)) return refusePeer('peer-port', peer)
   return allocation.relayOf(peer.family) ? undefined : refuse('family-mismatch')
 }
 

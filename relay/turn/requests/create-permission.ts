@@ -13,7 +13,7 @@ export const createPermission: RequestHandler = {
   handle(context, request): Outcome {
     const peers = readPeers(request.reader)
     if (peers === undefined || peers.length === 0) return refuse('bad-request')
-    const verdicts = peers.map((peer) => context.core.policy.judge(peer))
+    const verdicts = peers.map((peer) => request.allocation.policy.judge(peer))
     const refusal = judge(request, peers, verdicts) ?? checkLimits(context, request, peers)
     if (refusal) return refusal
     peers.forEach((peer, i) => {

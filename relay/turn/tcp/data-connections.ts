@@ -81,10 +81,9 @@ export class DataConnections {
     allocation[`${source}Bytes`] += bytes
     counters[`${source}Packets`]++
     counters[`${source}Bytes`] += bytes
-    const { bytesPerSecondPerAllocation, packetsPerSecondPerAllocation } = config.limits
     return Math.max(
-      allocation.byteBucket.spend(bytes, bytesPerSecondPerAllocation, now),
-      allocation.packetBucket.spend(1, packetsPerSecondPerAllocation, now),
+      allocation.byteBucket.spend(bytes, allocation.bytesPerSecond(config.limits), now),
+      allocation.packetBucket.spend(1, config.limits.packetsPerSecondPerAllocation, now),
     )
   }
 

@@ -9,11 +9,12 @@ import { isPeerRefusal } from '../peer-policy.ts'
  * policy"); undefined: it may. An allocation is no peer of itself.
  */
 export function peerRefusal(
-  { policy, relaysTcp }: TurnCore,
+  { relaysTcp }: TurnCore,
   allocation: Allocation,
   peer: TransportAddress,
 ): Refusal | undefined {
   if (!relaysTcp) return refuse('tcp-off')
+  const { policy } = allocation
   const verdict = policy.judge(peer)
   if (isPeerRefusal(verdict)) return refusePeer(verdict, peer)
   const isItself = allocation.relays.some(({ relayed }) => relayed.equals(peer))
