@@ -3,14 +3,18 @@ import { test } from 'node:test'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
 import type { ServerCrypto } from '../../relay/stun/crypto.ts'
-import { METHOD } from '../../relay/stun/methods.ts'
-import type { StunWriter } from '../../relay/stun/writer.ts'
+import { userhash } from '../../relay/stun/integrity.ts'
+import { CLASS, METHOD } from '../../relay/stun/methods.ts'
+import { OFFERED_PASSWORD_ALGORITHMS } from '../../relay/stun/password-algorithm.ts'
+import { StunWriter } from '../../relay/stun/writer.ts'
 import { HEAD_ROOM_BYTES } from '../../relay/turn/contract.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import {
   address,
   EPOCH_SECONDS,
+  hear,
+  REALM,
   relayConfigFor,
   request,
   TurnHarness,
@@ -144,7 +148,8 @@ function withUsername(username: string | Uint8Array, nonce: string): Uint8Array 
   })
 }
 
-test('RFC 8489 §16.1: users that exist and users that do not cost the same work', () => {
+/** How often each piece of cryptography is used from now on. */
+function counted(): { crypto: ServerCrypto; work: Map<string, number> } {
   const work = new Map<string, number>()
   const count =
     <A extends unknown[], R>(name: string, call: (...args: A) => R) =>
@@ -152,27 +157,64 @@ test('RFC 8489 §16.1: users that exist and users that do not cost the same work
       work.set(name, (work.get(name) ?? 0) + 1)
       return call(...args)
     }
-  const crypto: ServerCrypto = {
+  const crypto = {
     ...nodeCrypto,
     md5: count('md5', nodeCrypto.md5),
+    sha256: count('sha256', nodeCrypto.sha256),
     hmacSha1: count('hmacSha1', nodeCrypto.hmacSha1),
     hmacSha256: count('hmacSha256', nodeCrypto.hmacSha256),
     equal: count('equal', nodeCrypto.equal),
   }
-  const server = new TurnServer({ config: turnServerConfig(relayConfigFor()), crypto })
-  server.addLink({ id: 1, transport: 'udp', local: address('192.0.2.1:3478'), remote: undefined })
-  const costOf = (username: string) => {
-    const bytes = request(METHOD.Allocate, {
-      user: { username, password: 'wrong' },
-      nonce: 'x',
-      attributes: (w) => void UDP(w),
-    })
-    const buffer = new Uint8Array(HEAD_ROOM_BYTES + bytes.length + 4)
-    buffer.set(bytes, HEAD_ROOM_BYTES)
-    work.clear()
-    server.handleClientData(1, address('198.51.100.7:4000'), buffer, HEAD_ROOM_BYTES, bytes.length, 1000)
-    return Object.fromEntries(work)
+  return { crypto, work }
+}
+
+type Signs = (username: string, nonce: string) => Uint8Array
+const wrongly: Signs = (username, nonce) =>
+  request(METHOD.Allocate, { user: { username, password: 'wrong' }, nonce, attributes: (w) => void UDP(w) })
+/** As a client that chose SHA-256 of what it was offered, its name in the open or hashed. */
+const wronglyBySha256 =
+  (hashed: boolean): Signs =>
+  (username, nonce) => {
+    const writer = new StunWriter().start(METHOD.Allocate, CLASS.Request, new Uint8Array(12))
+    UDP(writer)
+    if (hashed) writer.addBytes(ATTRIBUTE.Userhash, userhash(nodeCrypto, username, REALM))
+    else writer.addText(ATTRIBUTE.Username, username)
+    writer.addText(ATTRIBUTE.Realm, REALM).addText(ATTRIBUTE.Nonce, nonce)
+    writer.addBytes(ATTRIBUTE.PasswordAlgorithms, OFFERED_PASSWORD_ALGORITHMS)
+    writer.addUint32(ATTRIBUTE.PasswordAlgorithm, 0x0002_0000)
+    return writer.finish({ sha256Key: new Uint8Array(32), crypto: nodeCrypto })
   }
-  assert.deepEqual(costOf('mallo'), costOf('alice'))
-  assert.ok((costOf('alice').hmacSha1 ?? 0) > 0)
-})
+
+const SIGNATURES: readonly [name: string, offerSha256: boolean, signs: Signs][] = [
+  ['MESSAGE-INTEGRITY', false, wrongly],
+  ['MESSAGE-INTEGRITY and a stale nonce', false, (username) => wrongly(username, 'x')],
+  ['MESSAGE-INTEGRITY-SHA256', true, wronglyBySha256(false)],
+  ['USERHASH', true, wronglyBySha256(true)],
+]
+for (const [name, offerSha256, signs] of SIGNATURES) {
+  test(`RFC 8489 §16.1: by ${name}, users that exist and users that do not cost the same work`, () => {
+    const { crypto, work } = counted()
+    const credentials = { users: [USER], offerSha256 }
+    const server = new TurnServer({ config: turnServerConfig(relayConfigFor({ credentials })), crypto })
+    server.addLink({ id: 1, transport: 'udp', local: address('192.0.2.1:3478'), remote: undefined })
+    const ask = (bytes: Uint8Array) => {
+      const buffer = new Uint8Array(HEAD_ROOM_BYTES + bytes.length + 4)
+      buffer.set(bytes, HEAD_ROOM_BYTES)
+      work.clear()
+      server.handleClientData(1, address('198.51.100.7:4000'), buffer, HEAD_ROOM_BYTES, bytes.length, 1000)
+      for (let output = server.nextOutput(); output; output = server.nextOutput()) {
+        if (output.kind === 'transmit') return hear(output.bytes)
+      }
+      return undefined
+    }
+    const nonce = ask(request(METHOD.Allocate, { attributes: (w) => void UDP(w) }))!.nonce!
+    const costOf = (username: string) => {
+      const code = ask(signs(username, nonce))?.code
+      return { code, work: Object.fromEntries(work) }
+    }
+    const known = costOf(USER.username)
+    assert.equal(known.code, 401)
+    assert.deepEqual(costOf('mallo'), known)
+    assert.ok((known.work.hmacSha1 ?? 0) + (known.work.hmacSha256 ?? 0) > 1)
+  })
+}
