@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { tcpPeerLimits } from '../../relay/api/tcp-peer-limits.ts'
 
 /** Limits of a fleet's relays and of their clients; relays have defaults of their own for what is not here. */
 export const clusterLimits = z.object({
@@ -35,7 +36,7 @@ export const clusterLimits = z.object({
     .max(1024)
     .default(10)
     .describe(
-      'Peer addresses that one allocation may newly permit per second, ten seconds of them at once. 0 turns the limit off.',
+      'Peer addresses that one allocation may newly permit, or TCP peers that it may connect to, per second, ten seconds of them at once. 0 turns the limit off.',
     ),
   bytesPerSecondPerAllocation: z
     .int()
@@ -61,4 +62,5 @@ export const clusterLimits = z.object({
     .max(65536)
     .default(200)
     .describe('Of these, connections that have made no allocation yet. 0 turns the limit off.'),
+  ...tcpPeerLimits,
 })

@@ -133,6 +133,12 @@ const peers = z.object({
     ),
   allow: cidrs.describe('Addresses or CIDRs that are allowed although they are refused by default.'),
   deny: cidrs.describe('Addresses or CIDRs that are refused; wins over allow.'),
+  tcp: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Lets clients connect to TCP peers and be connected to (RFC 6062). No browser does. It needs the relay ports open for TCP too.',
+    ),
 })
 
 const autoscaling = z.object({

@@ -23,6 +23,9 @@ test('the configuration is one that a relay takes, with every limit of the spec 
     packetsPerSecondPerAllocation: 2,
     streamsPerAddress: 8,
     halfOpenStreamsPerAddress: 9,
+    peerConnections: 10,
+    peerConnectionsPerAllocation: 11,
+    pendingPeerConnectionsPerAllocation: 12,
   }
   assert.deepEqual(
     Object.keys(turnCluster().spec.limits).toSorted(),
@@ -30,7 +33,7 @@ test('the configuration is one that a relay takes, with every limit of the spec 
   )
   const spec = {
     limits: { allocationsPerRelay: 50, ...limits },
-    peers: { mode: 'Private' as const, allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'] },
+    peers: { mode: 'Private' as const, allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'], tcp: true },
     drain: { maxDuration: '10m' },
     datapath: 'Portable' as const,
   }
@@ -39,6 +42,7 @@ test('the configuration is one that a relay takes, with every limit of the spec 
   assert.deepEqual({ ...config.limits, ...limits }, config.limits)
   assert.deepEqual(config.peers.allow, ['10.0.0.0/8'])
   assert.equal(config.peers.mode, 'private')
+  assert.equal(config.peers.tcp, true)
   assert.equal(config.drain.maxDurationSeconds, 600)
   assert.equal(config.datapath, 'portable')
   assert.equal(config.relay.addressesFile, '/addresses')

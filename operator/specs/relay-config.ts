@@ -46,6 +46,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       mode: spec.peers.mode === 'Public' ? 'public' : 'private',
       allow: spec.peers.allow,
       deny: spec.peers.deny,
+      tcp: spec.peers.tcp,
       ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },
     limits: relayLimits(spec.limits),

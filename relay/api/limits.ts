@@ -32,7 +32,7 @@ export const relayLimits = z.strictObject({
     .min(0)
     .default(10)
     .describe(
-      'Peer addresses that one allocation may newly permit per second, ten seconds of them at once: a call begins with a permission for every candidate of the other side, which is far fewer, and who looks for hosts needs far more. 0 turns the limit off.',
+      'Peer addresses that one allocation may newly permit, or TCP peers that it may connect to, per second, ten seconds of them at once: a call begins with a permission for every candidate of the other side, which is far fewer, and who looks for hosts needs far more. 0 turns the limit off.',
     ),
   allocationLifetimeSeconds: z
     .int()
