@@ -23,15 +23,17 @@ export interface InteropRelay {
 /** A relay process on loopback for clients that we did not write. */
 export async function interopRelay(): Promise<InteropRelay> {
   const child = new RelayChild()
+  const loopback = loopbackConfig()
   const { cert, key } = await selfSigned('localhost')
   child.write('tls.crt', cert)
   child.write('tls.key', key)
   child.writeConfig({
-    ...loopbackConfig(),
+    ...loopback,
     listeners: [...LISTENERS],
     relay: { addresses: [{ advertise: '127.0.0.1' }, { advertise: '::1' }] },
     tls: { certFile: 'tls.crt', keyFile: 'tls.key' },
     credentials: { users: [USER], keys: [{ id: 'k1', secret: REST_SECRET }] },
+    peers: { ...loopback.peers, tcp: true },
     limits: { allocationsPerUser: 4000 },
   })
   child.spawn()

@@ -36,6 +36,8 @@ const CASES: Record<string, Case> = {
   'RTP and RTCP on a pair of ports': { transport: 'udp', flags: ['-s'], bytes: 1000 },
   'ChannelData with padding': { transport: 'udp', flags: ['-c', '-D', '-l', '99'], bytes: 495 },
   'large datagrams over TCP': { transport: 'tcp', flags: ['-t', '-c', '-s', '-l', '1400'], bytes: 7000 },
+  'TCP allocations (RFC 6062)': { transport: 'tcp', flags: ['-T'], bytes: 1000 },
+  'TCP allocations over TLS': { transport: 'tls', flags: [...SINGLE, '-T', '-S'], bytes: 200 },
   'twenty clients at once': { transport: 'udp', flags: ['-c', '-s', '-m', '20'], bytes: 10_000 },
   'a TURN REST credential over UDP': {
     transport: 'udp',
