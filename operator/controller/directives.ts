@@ -1,5 +1,7 @@
+import { ALTERNATES_MAX, type Alternate } from '../../relay/api/alternate.ts'
 import type { Directives } from '../../relay/api/load-report.ts'
-import type { Action, PublishedCluster, PublishedRelay } from './contract.ts'
+import { tlsHost } from '../credentials/ice-urls.ts'
+import type { Action, PublishedCluster, PublishedListener, PublishedRelay } from './contract.ts'
 import { MAX_ALTERNATES, reportInterval } from './limits.ts'
 import type { ClusterView } from './view.ts'
 
@@ -27,13 +29,35 @@ export function directivesOf(
   )
 }
 
-function alternatesFor(relays: readonly PublishedRelay[], uid: string, cluster: PublishedCluster) {
+/** Every way in to the other relays, least loaded first. */
+function alternatesFor(
+  relays: readonly PublishedRelay[],
+  uid: string,
+  cluster: PublishedCluster,
+): Alternate[] {
   return relays
     .filter((relay) => relay.uid !== uid)
-    .flatMap((relay) => {
-      const listeners = relay.listeners ?? cluster.listeners
-      const listener = listeners.find(({ protocol }) => protocol === 'UDP') ?? listeners[0]
-      return relay.addresses.map((address) => ({ address, port: listener?.port ?? 3478 }))
-    })
-    .slice(0, MAX_ALTERNATES)
+    .flatMap((relay) =>
+      relay.addresses.flatMap((address) =>
+        waysIn(address, relay.listeners ?? cluster.listeners, cluster.tlsName),
+      ),
+    )
+    .slice(0, ALTERNATES_MAX)
+}
+
+/** A TLS listener takes plain TCP too. Who follows to it must know the name in its certificate. */
+function waysIn(
+  address: string,
+  listeners: readonly PublishedListener[],
+  tlsName: string | undefined,
+): Alternate[] {
+  const udp = listeners.find(({ protocol }) => protocol === 'UDP')
+  const tls = listeners.find(({ protocol }) => protocol === 'TLS')
+  const tcp = listeners.find(({ protocol }) => protocol === 'TCP') ?? tls
+  const domain = tlsName === undefined ? {} : { domain: tlsHost(address, tlsName) }
+  return [
+    ...(udp ? [{ address, port: udp.port, protocol: 'udp' as const }] : []),
+    ...(tcp ? [{ address, port: tcp.port, protocol: 'tcp' as const }] : []),
+    ...(tls ? [{ address, port: tls.port, protocol: 'tls' as const, ...domain }] : []),
+  ]
 }

@@ -83,8 +83,23 @@ test('a draining relay is told to drain and where to send new clients, least loa
   assert.deepEqual(told.get('uid-0')?.alternates, [])
   assert.equal(told.get('uid-2')?.drain, true)
   assert.deepEqual(told.get('uid-2')?.alternates, [
-    { address: '203.0.113.11', port: 3478 },
-    { address: '203.0.113.10', port: 3478 },
+    { address: '203.0.113.11', port: 3478, protocol: 'udp' },
+    { address: '203.0.113.10', port: 3478, protocol: 'udp' },
+  ])
+})
+
+test('a draining relay is told the name in the certificate of each relay that clients of TLS may follow to', () => {
+  const view = viewOf({ relays: [relay(0), relay(1, { drain: DRAIN })] })
+  const published = publication(view, [], undefined)
+  const listeners = [{ protocol: 'TLS' as const, port: 443 }]
+  const told = directivesOf(view, [], {
+    ...published,
+    tlsName: '{address}.turn.example.org',
+    relays: published.relays.map((one) => ({ ...one, listeners })),
+  })
+  assert.deepEqual(told.get('uid-1')?.alternates, [
+    { address: '203.0.113.10', port: 443, protocol: 'tcp' },
+    { address: '203.0.113.10', port: 443, protocol: 'tls', domain: '203-0-113-10.turn.example.org' },
   ])
 })
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ALTERNATES_MAX, alternate } from './alternate.ts'
 import { ip, listenPort, portRange, relayAddress } from './config-fields.ts'
 import { challengeProblem, credentialsConfig, sharedKey } from './credentials-config.ts'
 import { relayLimits } from './limits.ts'
@@ -116,6 +117,11 @@ const relayConfigFields = z.strictObject({
         .min(0)
         .default(14_400)
         .describe('After this time it ends with what it still carries.'),
+      alternates: z
+        .array(z.strictObject(alternate.shape).extend({ address: ip.describe('Literal address.') }))
+        .max(ALTERNATES_MAX)
+        .default([])
+        .describe('Where new clients are sent meanwhile, best first; an operator says so instead.'),
     })
     .prefault({})
     .describe('How long a relay that has been told to end waits for its allocations.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ALTERNATES_MAX, alternate } from './alternate.ts'
 import { revocationList } from './revocations.ts'
 
 /** `POST /v1/relays/{uid}/report`: what a relay tells the operator every few seconds, and what it is told. */
@@ -37,8 +38,8 @@ export const loadReport = z.object({
 
 export const directives = z.object({
   drain: z.boolean(),
-  /** Where a draining relay sends new clients (ALTERNATE-SERVER), best first. */
-  alternates: z.array(z.object({ address: z.string(), port: z.int() })).max(8),
+  /** Where a draining relay sends new clients, best first. */
+  alternates: z.array(alternate).max(ALTERNATES_MAX),
   intervalSeconds: z.number().min(0.2).max(60),
   /** Replaces the relay's where its generation is higher; absent: it has the newest. */
   revocations: revocationList.optional(),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
 import { NO_REVOCATIONS } from '../api/revocations.ts'
@@ -6,8 +7,6 @@ import type { ChosenIo } from '../io/create-io.ts'
 import { LocalShard } from '../shard/local-shard.ts'
 import type { ShardEvent } from '../shard/shard.ts'
 import type { Shards } from '../shard/shards.ts'
-import type { TransportAddress } from '../stun/address.ts'
-import { parseAddress } from '../stun/address-text.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
 import { EventLog } from './event-log.ts'
 import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
@@ -130,8 +129,7 @@ export class Relay {
     }
     const wasDraining = this.lifecycle.draining
     this.lifecycle.direct(drain)
-    const addresses = alternates.map(({ address, port }) => parseAddress(address, port))
-    this.#syncDrain(addresses.filter((address) => address !== undefined))
+    this.#syncDrain(alternates)
     if (this.lifecycle.draining === wasDraining) return
     this.#options.log.info({ allocations: this.allocations }, drain ? 'draining' : 'serving again')
     this.#options.changed()
@@ -189,7 +187,8 @@ export class Relay {
     }
   }
 
-  #syncDrain(alternates: readonly TransportAddress[]): void {
+  #syncDrain(directed: readonly Alternate[]): void {
+    const alternates = directed.length > 0 ? directed : this.#settings.config.drain.alternates
     this.#shards.setDrain(this.lifecycle.draining ? alternates : undefined)
   }
 

@@ -1,8 +1,8 @@
+import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Revocation } from '../api/revocations.ts'
 import type { RelayIo, StreamLimits } from '../io/io.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
-import type { TransportAddress } from '../stun/address.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
 import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
@@ -60,7 +60,7 @@ export class LocalShard implements Shards {
     this.#io.setStreamLimits(streamLimits(config))
   }
 
-  setDrain(alternates: readonly TransportAddress[] | undefined): void {
+  setDrain(alternates: readonly Alternate[] | undefined): void {
     if (alternates) this.#machine.startDrain({ alternates })
     else this.#machine.endDrain()
   }

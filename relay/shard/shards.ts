@@ -1,7 +1,7 @@
+import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Revocation } from '../api/revocations.ts'
 import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../io/io.ts'
-import type { TransportAddress } from '../stun/address.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
 import type { TurnCounters } from '../turn/counters.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
@@ -21,8 +21,8 @@ export interface Shards {
   setTls(material: TlsMaterial): void
   /** Puts a configuration in force at once; throws, and changes nothing, where it cannot be used. */
   configure(config: RelayConfig, host: HostAddresses): void
-  /** New clients are sent to these addresses, best first, or refused; undefined: they are served. */
-  setDrain(alternates: readonly TransportAddress[] | undefined): void
+  /** New clients are sent to these relays, best first, or refused; undefined: they are served. */
+  setDrain(alternates: readonly Alternate[] | undefined): void
   /** Refuses those credentials, and no others, from now on, and ends their allocations. */
   setRevocations(revocations: readonly Revocation[]): void
   /** Ends every allocation, and with that of the last one its sockets. */

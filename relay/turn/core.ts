@@ -1,4 +1,3 @@
-import type { TransportAddress } from '../stun/address.ts'
 import type { ServerCrypto } from '../stun/crypto.ts'
 import { StunReader } from '../stun/reader.ts'
 import { readUint32 } from '../stun/wire.ts'
@@ -7,6 +6,7 @@ import type { Allocation } from './allocation.ts'
 import { AllocationTable } from './allocation-table.ts'
 import type { Link } from './contract.ts'
 import { TurnCounters } from './counters.ts'
+import type { OtherRelay } from './drain.ts'
 import { knownAttributes } from './known-attributes.ts'
 import { TicketMint } from './mobility-ticket.ts'
 import { NatDiscovery } from './nat-discovery.ts'
@@ -63,7 +63,7 @@ export class TurnCore {
   readonly unauthenticatedBySource: SourceBudget
   knownAttributes: ReadonlySet<number>
   /** Where new clients are sent while draining, best first. */
-  alternates: readonly TransportAddress[] = []
+  alternates: readonly OtherRelay[] = []
   draining = false
   revocations = new Revocations([])
   /** Unix milliseconds less the monotonic clock. */

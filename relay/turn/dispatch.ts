@@ -86,7 +86,7 @@ function decide(context: HandlerContext, handler: RequestHandler, request: Reque
     // Before credentials: a nonce of this relay would be of no use to the client that goes to the next one.
     const isFirst = !request.allocation && !reader.hasIntegrity && !reader.hasIntegritySha256
     if (reader.method === METHOD.Allocate && isFirst) {
-      const elsewhere = redirection(core, request.from.transport, request.client.family)
+      const elsewhere = redirection(core, request)
       if (elsewhere) return elsewhere
     }
     const refusal = admit(core, request)

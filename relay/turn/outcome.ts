@@ -31,8 +31,15 @@ export interface Refusal {
   readonly peer?: TransportAddress
   /** UNKNOWN-ATTRIBUTES of a 420. */
   readonly unknown?: readonly number[]
-  /** ALTERNATE-SERVER of a 300. */
-  readonly alternate?: TransportAddress
+  /** Where a 300 sends the client. */
+  readonly redirect?: Redirect
+}
+
+/** ALTERNATE-SERVER, once or twice, and ALTERNATE-DOMAIN (RFC 8489 §14.15, §14.16). */
+interface Redirect {
+  readonly address: TransportAddress
+  readonly otherFamily: TransportAddress | undefined
+  readonly domain: string | undefined
 }
 
 /** Nothing is answered now. */
@@ -53,8 +60,4 @@ export function refusePeer(reason: PeerRefusal | 'peer-port', peer: TransportAdd
 
 export function refuseUnknown(unknown: readonly number[]): Refusal {
   return { ...refuse('unknown-attribute'), unknown }
-}
-
-export function redirect(alternate: TransportAddress): Refusal {
-  return { ...refuse('redirected'), alternate }
 }

@@ -85,19 +85,16 @@ export class Responder {
       this.#writeChallenge(writer, request, refusal.code)
     }
     if (refusal.unknown) writer.addTypeList(refusal.unknown)
-    if (refusal.alternate) writer.addAddress(ATTRIBUTE.AlternateServer, refusal.alternate)
+    if (refusal.redirect) writeRedirect(writer, request, refusal.redirect)
   }
 
   /**
    * REALM, NONCE and, where they are offered, PASSWORD-ALGORITHMS (RFC 8489 §9.2.4) and third-party authorization
    * (RFC 7635 §4).
    */
-  #writeChallenge(
-    writer: StunWriter,
-    { client, now, allocation, from, reader, realm }: Request,
-    code: number,
-  ): void {
-    if (from.remote === undefined && reader.length < CHALLENGED_BYTES_MIN) return
+  #writeChallenge(writer: StunWriter, request: Request, code: number): void {
+    if (isTooShort(request)) return
+    const { client, now, allocation, realm } = request
     const { nonces } = this.#core
     const features = featuresFor(allocation, realm.securityFeatures)
     writer.addText(ATTRIBUTE.Realm, realm.name)
@@ -150,6 +147,21 @@ export class Responder {
       peer: peer && explanation && { ...explanation, address: peer },
     }
   }
+}
+
+/** The address of the other family only to who has sent enough for it: his own may be forged. */
+function writeRedirect(
+  writer: StunWriter,
+  request: Request,
+  { address, otherFamily, domain }: NonNullable<Refusal['redirect']>,
+): void {
+  writer.addAddress(ATTRIBUTE.AlternateServer, address)
+  if (otherFamily && !isTooShort(request)) writer.addAddress(ATTRIBUTE.AlternateServer, otherFamily)
+  if (domain !== undefined) writer.addText(ATTRIBUTE.AlternateDomain, domain)
+}
+
+function isTooShort({ from, reader }: Request): boolean {
+  return from.remote === undefined && reader.length < CHALLENGED_BYTES_MIN
 }
 
 /** What a challenge offers; an allocation goes on with what made it, as it keeps that key only. */

@@ -1,3 +1,4 @@
+import type { Alternate } from '../api/alternate.ts'
 import type { Revocation } from '../api/revocations.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { isChannelDataByte } from '../stun/channel-data.ts'
@@ -16,6 +17,7 @@ import { type CoreOptions, TurnCore } from './core.ts'
 import type { TurnCounters } from './counters.ts'
 import { DataPath } from './data-path.ts'
 import { dispatch } from './dispatch.ts'
+import { parseAlternates } from './drain.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { arrive } from './mobility.ts'
 import { reportPeerError } from './peer-error.ts'
@@ -89,9 +91,9 @@ export class TurnServer implements TurnMachine {
   }
 
   /** New Allocates are sent elsewhere or refused from now on; what is live goes on. */
-  startDrain(options: { readonly alternates: readonly TransportAddress[] }): void {
+  startDrain(options: { readonly alternates: readonly Alternate[] }): void {
     this.#core.draining = true
-    this.#core.alternates = options.alternates
+    this.#core.alternates = parseAlternates(options.alternates)
   }
 
   endDrain(): void {
@@ -100,8 +102,8 @@ export class TurnServer implements TurnMachine {
   }
 
   /** Addresses and ports that new clients are sent to while draining, best first. */
-  setAlternates(alternates: readonly TransportAddress[]): void {
-    this.#core.alternates = alternates
+  setAlternates(alternates: readonly Alternate[]): void {
+    this.#core.alternates = parseAlternates(alternates)
   }
 
   /** Ends every allocation of a username, or of the user part of a TURN REST username; says how many. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decode, hasRightFingerprint } from '../support/stun-message.ts'
-import { address, type Heard, TurnHarness } from '../support/turn-harness.ts'
+import { alternate, type Heard, TurnHarness } from '../support/turn-harness.ts'
 import { Browser } from './browser.ts'
 import { FIREFOX } from './packets.ts'
 
@@ -136,7 +136,7 @@ test('Firefox follows a 300, over TCP by a new connection, to an address of its 
   const harness = new TurnHarness()
   harness.addLink(2, 'tcp', '192.0.2.1:3478', '198.51.100.7:4000')
   harness.server.startDrain({
-    alternates: [address('[2001:db8::9]:3478'), address('203.0.113.9:3478')],
+    alternates: [alternate('[2001:db8::9]:3478'), alternate('203.0.113.9:3478')],
   })
   for (const [from, link] of [
     ['198.51.100.7:4001', 1],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
 import { attributeOf, decode } from '../support/stun-message.ts'
-import { address, type Heard, TurnHarness } from '../support/turn-harness.ts'
+import { address, alternate, type Heard, TurnHarness } from '../support/turn-harness.ts'
 import { Browser } from './browser.ts'
 import { CAPTURED } from './captured.ts'
 import { LIBWEBRTC, LIBWEBRTC_WITH_LOGGING_ID, SAFARI } from './packets.ts'
@@ -108,7 +108,7 @@ test('Chrome follows a 300 on Allocate only, to an address of its family: a drai
   const live = new Browser(LIBWEBRTC, harness)
   ok(live.allocate())
   ok(live.permit(PEER))
-  const alternates = [address('203.0.113.9:3478'), address('[2001:db8::9]:3478')]
+  const alternates = [alternate('203.0.113.9:3478'), alternate('[2001:db8::9]:3478')]
   harness.server.startDrain({ alternates })
   const v4 = new Browser(LIBWEBRTC, harness, '198.51.100.9:4000').allocate()
   assert.deepEqual([v4?.code, v4?.alternate], [300, '203.0.113.9:3478'])
@@ -122,7 +122,7 @@ test('Chrome follows a 300 on Allocate only, to an address of its family: a drai
 test('Chrome cannot follow an address over TLS: a drain answers 508 there, not 300', () => {
   const harness = new TurnHarness()
   harness.addLink(2, 'tls', '192.0.2.1:443', '198.51.100.7:4000')
-  harness.server.startDrain({ alternates: [address('203.0.113.9:3478')] })
+  harness.server.startDrain({ alternates: [alternate('203.0.113.9:3478')] })
   assert.equal(new Browser(LIBWEBRTC, harness, '198.51.100.7:4000', 2).allocate()?.code, 508)
 })
 

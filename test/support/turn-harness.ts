@@ -1,3 +1,4 @@
+import type { Alternate } from '../../relay/api/alternate.ts'
 import { type RelayConfigInput, relayConfig } from '../../relay/api/config.ts'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import { TransportAddress } from '../../relay/stun/address.ts'
@@ -56,6 +57,12 @@ export function address(text: string): TransportAddress {
   return parsed
 }
 
+/** Another relay, from `192.0.2.1:80`. */
+export function alternate(text: string, rest: Partial<Alternate> = {}): Alternate {
+  const { port } = address(text)
+  return { address: text.slice(0, text.lastIndexOf(':')).replace(/^\[|\]$/g, ''), port, ...rest }
+}
+
 /** What a client sees of a response or indication. */
 export interface Heard {
   method: string
@@ -70,6 +77,9 @@ export interface Heard {
   mapped?: string
   peer?: string
   alternate?: string
+  /** Every ALTERNATE-SERVER. */
+  alternates?: string[]
+  domain?: string
   lifetime?: number
   unknown?: number[]
   token?: Uint8Array
@@ -299,6 +309,7 @@ export function hear(bytes: Uint8Array, key?: Uint8Array): Heard {
 
 function readInto(heard: Heard, reader: StunReader, i: number, into: TransportAddress): void {
   const text = () => readText(reader, i, 763) ?? ''
+  const plain = () => (readAddress(reader, i, into) ? formatAddress(into) : 'malformed')
   const xored = () => (readXorAddress(reader, i, into) ? formatAddress(into) : 'malformed')
   switch (reader.typeAt(i)) {
     case ATTRIBUTE.ErrorCode:
@@ -320,7 +331,11 @@ function readInto(heard: Heard, reader: StunReader, i: number, into: TransportAd
       heard.peer = xored()
       break
     case ATTRIBUTE.AlternateServer:
-      heard.alternate = readAddress(reader, i, into) ? formatAddress(into) : 'malformed'
+      heard.alternates = [...(heard.alternates ?? []), plain()]
+      heard.alternate ??= plain()
+      break
+    case ATTRIBUTE.AlternateDomain:
+      heard.domain = text()
       break
     case ATTRIBUTE.Lifetime:
       heard.lifetime = readUint32Value(reader, i) ?? Number.NaN

@@ -88,8 +88,7 @@ function readWish(core: TurnCore, request: AuthenticRequest): Wish | Refusal {
   if (typeof mobile === 'object') return mobile
   const lifetimeSeconds = grantLifetime(core, request.owner, lifetime, request.now)
   if (lifetimeSeconds < 0) return refuse('expired-credential')
-  const barred =
-    policyRefusal(core, request) ?? drainRefusal(core, request.from.transport, request.client.family)
+  const barred = policyRefusal(core, request) ?? drainRefusal(core, request)
   if (barred) return barred
   return {
     families,

@@ -1,7 +1,7 @@
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
-import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
+import { alternate, EPOCH_SECONDS } from '../../support/turn-harness.ts'
 import { Input } from '../input.ts'
 import type { Target } from '../target.ts'
 import { ask, attribute, CHANNELS, peer, USERS } from './machine-requests.ts'
@@ -146,7 +146,7 @@ function operate(world: MachineWorld, input: Input): void {
   const deeds: (() => void)[] = [
     () => world.step(() => server.revoke(input.pick(USERS).username, world.now)),
     () => world.deny(input.byte() % 2 === 0 ? [] : ['8.8.8.8']),
-    () => world.step(() => server.startDrain({ alternates: [address('203.0.113.99:3478')] })),
+    () => world.step(() => server.startDrain({ alternates: [alternate('203.0.113.99:3478')] })),
     () => world.step(() => server.endDrain()),
     () => world.closeLink(input.pick(LINKS).id),
     () => LINKS.forEach(({ id }) => void world.openLink(id)),
@@ -154,7 +154,7 @@ function operate(world: MachineWorld, input: Input): void {
     () => world.step(() => server.setWallClockOffset((EPOCH_SECONDS + input.uint16()) * 1000)),
     () => world.configure(input.byte()),
     () => world.step(() => server.revoke('carol', world.now)),
-    () => world.step(() => server.setAlternates([address('[2001:db8::99]:3478')])),
+    () => world.step(() => server.setAlternates([alternate('[2001:db8::99]:3478')])),
   ]
   input.pick(deeds)()
 }
