@@ -51,7 +51,9 @@ export class ReferenceModel {
     if (messageClass !== CLASS.Success) return
     if (method === METHOD.Refresh) this.#move(client, request)
     if (method === METHOD.Allocate || method === METHOD.Refresh) this.#setLifetime(client, method, now)
-    else if (method !== METHOD.Binding) this.#grant(client, request, method, now)
+    else if (method === METHOD.CreatePermission || method === METHOD.ChannelBind) {
+      this.#grant(client, request, method, now)
+    }
   }
 
   /** The server said that an allocation has ended. */

@@ -1,13 +1,20 @@
 import { createHmac } from 'node:crypto'
+import {
+  type CredentialClaims,
+  formatSignedUsername,
+  signedPassword,
+  signingKey,
+} from '../../../relay/api/signed-credential.ts'
 import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
 import { userhash } from '../../../relay/stun/integrity.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { OFFERED_PASSWORD_ALGORITHMS, passwordKey } from '../../../relay/stun/password-algorithm.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
+import { sealAccessToken } from '../../support/access-token.ts'
 import { address, EPOCH_SECONDS, OTHER_USER, REALM, request, USER } from '../../support/turn-harness.ts'
 import type { Input } from '../input.ts'
-import { REST_SECRET } from './machine-settings.ts'
+import { REST_SECRET, TOKEN_KEY, TOKEN_SERVER } from './machine-settings.ts'
 import type { FuzzedClient, MachineWorld } from './machine-world.ts'
 
 const ATTRIBUTES_MAX = 6
@@ -32,7 +39,11 @@ export const USERS = [
   rest(`${EPOCH_SECONDS - 1}:carol`),
   { ...USER, password: 'wrong' },
   { username: 'nobody', password: 'x' },
+  signed({ user: 'dora', tenant: 'acme', allocations: 1, peers: ['8.8.8.0/24'] }),
+  signed({ user: 'dora', tenant: 'acme', tenantAllocations: 2, bytesPerSecond: 1000 }),
 ]
+/** Allocate with a REQUESTED-TRANSPORT of TCP. */
+const ALLOCATE_TCP = METHOD.Allocate | 0x1_0000
 const METHODS = [
   METHOD.Allocate,
   METHOD.CreatePermission,
@@ -42,16 +53,32 @@ const METHODS = [
   METHOD.Connect,
   METHOD.ConnectionBind,
   0x123,
+  ALLOCATE_TCP,
 ]
+const MAC_KEY = new Uint8Array(20).fill(9)
+const TOKEN = token(EPOCH_SECONDS)
+const STALE_TOKEN = token(EPOCH_SECONDS - 7200)
 const LIFETIMES = [0, 1, 600, 3600, 0xffffffff]
 export const CHANNELS = [0x4000, 0x4001, 0x4002, 0x4fff, 0x3fff, 0x5000]
 /** MD5 and MESSAGE-INTEGRITY, or what RFC 8489 added. */
-const SIGNATURES = ['sha1', 'sha1', 'sha256', 'userhash', 'md5-by-choice', 'cut', 'bid-down'] as const
+const SIGNATURES = [
+  'sha1',
+  'sha1',
+  'sha256',
+  'userhash',
+  'md5-by-choice',
+  'cut',
+  'bid-down',
+  'token',
+  'stale-token',
+  'cut-token',
+] as const
 
 /** A request as a client makes it, or nearly so. */
 export function ask(world: MachineWorld, input: Input): void {
   const client = input.pick(world.clients)
-  const method = input.pick(METHODS)
+  const wish = input.pick(METHODS)
+  const method = wish & 0xffff
   const user = input.pick([...USERS, undefined])
   const extra = Math.min(input.byte(), ATTRIBUTES_MAX)
   if (user && client.nonce === undefined) {
@@ -63,7 +90,7 @@ export function ask(world: MachineWorld, input: Input): void {
     nonce: nonce(world, client, input),
     fingerprint: extra % 2 === 1,
     attributes: (writer: StunWriter) => {
-      needed(world, input, writer, method)
+      needed(world, input, writer, wish)
       for (let i = 0; i < extra; i++) attribute(world, input, writer)
     },
   }
@@ -84,6 +111,7 @@ interface Signed {
 function sign(method: number, options: Signed, input: Input): Uint8Array {
   const how = input.pick(SIGNATURES)
   if (how === 'sha1') return request(method, { ...options, nonce: options.nonce ?? '' })
+  if (how === 'token' || how === 'stale-token' || how === 'cut-token') return byToken(method, options, how)
   const { username, password } = options.user
   const writer = new StunWriter().start(method, CLASS.Request, options.id)
   options.attributes(writer)
@@ -97,6 +125,17 @@ function sign(method: number, options: Signed, input: Input): Uint8Array {
   const sha256Key = passwordKey(nodeCrypto, algorithm, username, REALM, password)
   if (how !== 'cut') return writer.finish({ sha256Key, crypto: nodeCrypto, fingerprint: options.fingerprint })
   return cut(writer.finish({ sha256Key, crypto: nodeCrypto }), 16 + (input.byte() % 4) * 4, sha256Key)
+}
+
+/** A request with an ACCESS-TOKEN (RFC 7635). */
+function byToken(method: number, options: Signed, how: 'token' | 'stale-token' | 'cut-token'): Uint8Array {
+  const writer = new StunWriter().start(method, CLASS.Request, options.id)
+  options.attributes(writer)
+  writer.addText(ATTRIBUTE.Username, TOKEN_KEY.id).addText(ATTRIBUTE.Realm, REALM)
+  writer.addText(ATTRIBUTE.Nonce, options.nonce ?? '')
+  const token = how === 'stale-token' ? STALE_TOKEN : TOKEN
+  writer.addBytes(ATTRIBUTE.AccessToken, how === 'cut-token' ? token.subarray(0, 40) : token)
+  return writer.finish({ integrityKey: MAC_KEY, crypto: nodeCrypto, fingerprint: options.fingerprint })
 }
 
 /** A message whose MESSAGE-INTEGRITY-SHA256 has fewer bytes (RFC 8489 §14.6). */
@@ -113,6 +152,11 @@ function cut(message: Uint8Array, bytes: number, key: Uint8Array): Uint8Array {
 /** What the method cannot do without. */
 function needed(world: MachineWorld, input: Input, writer: StunWriter, method: number): void {
   if (method === METHOD.Allocate) udp(writer)
+  if (method === ALLOCATE_TCP) writer.addFirstByte(ATTRIBUTE.RequestedTransport, 6)
+  if (method === METHOD.Connect) writer.addXorAddress(ATTRIBUTE.XorPeerAddress, peer(world, input))
+  if (method === METHOD.ConnectionBind) {
+    writer.addUint32(ATTRIBUTE.ConnectionId, input.pick([...world.tcpPeers.ids, 99]))
+  }
   if (method === METHOD.ChannelBind) writer.addChannelNumber(input.pick(CHANNELS))
   if (method === METHOD.ChannelBind || method === METHOD.CreatePermission) {
     writer.addXorAddress(ATTRIBUTE.XorPeerAddress, peer(world, input))
@@ -124,7 +168,7 @@ export function attribute(world: MachineWorld, input: Input, writer: StunWriter)
     () => writer.addXorAddress(ATTRIBUTE.XorPeerAddress, peer(world, input)),
     () => writer.addUint32(ATTRIBUTE.Lifetime, input.pick(LIFETIMES)),
     () => writer.addBytes(ATTRIBUTE.EvenPort, Uint8Array.of(input.byte())),
-    () => writer.addBytes(ATTRIBUTE.ReservationToken, world.token),
+    () => writer.addBytes(ATTRIBUTE.ReservationToken, world.memory.token),
     () => writer.addFirstByte(ATTRIBUTE.RequestedAddressFamily, input.byte() % 4),
     () => writer.addFirstByte(ATTRIBUTE.AdditionalAddressFamily, input.byte() % 4),
     () => writer.addFirstByte(ATTRIBUTE.RequestedTransport, input.pick([17, 6, 0])),
@@ -132,7 +176,7 @@ export function attribute(world: MachineWorld, input: Input, writer: StunWriter)
     () => writer.addChannelNumber(input.pick(CHANNELS)),
     () => writer.addBytes(input.uint16(), input.take(input.byte() % 64)),
     () => writer.addFlag(ATTRIBUTE.MobilityTicket),
-    () => writer.addBytes(ATTRIBUTE.MobilityTicket, input.pick(world.tickets)),
+    () => writer.addBytes(ATTRIBUTE.MobilityTicket, input.pick(world.memory.tickets)),
     () => writer.addUint32(ATTRIBUTE.ChangeRequest, input.byte() % 8),
     () => writer.addUint32(ATTRIBUTE.ResponsePort, input.pick([0, 53, 1024, 4000, 4001]) * 65_536),
     () => writer.addBytes(ATTRIBUTE.Padding, new Uint8Array(input.byte() * 2)),
@@ -154,6 +198,27 @@ function udp(writer: StunWriter): void {
 
 function id(last: number): Uint8Array {
   return new Uint8Array(12).fill(last)
+}
+
+function token(timestampSeconds: number): Uint8Array {
+  return sealAccessToken({
+    key: Buffer.from(TOKEN_KEY.key, 'base64'),
+    serverName: TOKEN_SERVER,
+    macKey: MAC_KEY,
+    timestampSeconds,
+    lifetimeSeconds: 3600,
+    nonce: new Uint8Array(12),
+  })
+}
+
+function signed(
+  claims: Pick<
+    CredentialClaims,
+    'user' | 'tenant' | 'allocations' | 'tenantAllocations' | 'bytesPerSecond' | 'peers'
+  >,
+) {
+  const username = formatSignedUsername({ expiresUnixSeconds: EPOCH_SECONDS + 4000, keyId: 'k', ...claims })
+  return { username, password: signedPassword(nodeCrypto, signingKey(nodeCrypto, REST_SECRET), username) }
 }
 
 function rest(username: string) {

@@ -17,11 +17,18 @@ export function checkMeeting(model: ReferenceModel, client: string, other: strin
   assert.ok(both, `${client} and ${other} met without permissions`)
 }
 
-/** A Data indication that tells of an ICMP error: only of a permitted peer (RFC 8656 §11.5). */
-export function checkPeerError(model: ReferenceModel, reader: StunReader, client: string, now: number): void {
+/** An indication tells of an ICMP error (RFC 8656 §11.5) or of a connection (RFC 6062 §5.3) of a permitted peer only. */
+export function checkIndication(
+  model: ReferenceModel,
+  reader: StunReader,
+  client: string,
+  now: number,
+): void {
   const peer = new TransportAddress()
-  assert.equal(reader.method, METHOD.Data)
-  assert.ok(reader.has(ATTRIBUTE.Icmp) && !reader.has(ATTRIBUTE.Data))
+  if (reader.method !== METHOD.ConnectionAttempt) {
+    assert.equal(reader.method, METHOD.Data)
+    assert.ok(reader.has(ATTRIBUTE.Icmp) && !reader.has(ATTRIBUTE.Data))
+  }
   assert.ok(readXorAddress(reader, reader.find(ATTRIBUTE.XorPeerAddress), peer))
-  assert.ok(model.permits(client, peer, now), `an error of ${formatAddress(peer)} got in`)
+  assert.ok(model.permits(client, peer, now), `word of ${formatAddress(peer)} got in`)
 }

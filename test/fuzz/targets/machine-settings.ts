@@ -7,9 +7,14 @@ export const LIMITS = {
   allocationsPerUser: 3,
   permissionsPerAllocation: 2,
   channelsPerAllocation: 2,
+  peerConnections: 4,
+  peerConnectionsPerAllocation: 3,
+  pendingPeerConnectionsPerAllocation: 2,
 }
 export const OWN = ['192.0.2.1', '2001:db8::1'] as const
 export const RELAY_PORTS = { min: 50_000, max: 50_007 }
+export const TOKEN_SERVER = 'a.example'
+export const TOKEN_KEY = { id: 'north', key: Buffer.alloc(32, 1).toString('base64') }
 /** The other address of NAT discovery. */
 const SECOND = '192.0.2.2'
 /** The only peers outside the relay that a client may ever reach; at these ports. */
@@ -31,6 +36,7 @@ export const LINKS: readonly {
   { id: 5, transport: 'udp', local: `${OWN[0]}:3479` },
   { id: 6, transport: 'udp', local: `${SECOND}:3478` },
   { id: 7, transport: 'udp', local: `${SECOND}:3479` },
+  { id: 8, transport: 'tcp', local: `${OWN[0]}:3478`, remote: '198.51.100.8:4001' },
 ]
 
 /** Who may send: a link and an address, some of them impossible. */
@@ -44,6 +50,7 @@ export const CLIENTS = [
   [3, '[2a00::7]:4000'],
   [4, '198.51.100.9:5000'],
   [7, '198.51.100.7:4000'],
+  [8, '198.51.100.8:4001'],
 ].map(([link, from]) => ({ link: Number(link), from: address(String(from)) }))
 
 /** What an operator may have set; a bit each of a number. */
@@ -56,6 +63,8 @@ export interface Settings {
   readonly natDiscovery: boolean
   readonly software: boolean
   readonly private: boolean
+  readonly tcp: boolean
+  readonly thirdParty: boolean
 }
 
 export function settingsOf(bits: number): Settings {
@@ -69,6 +78,9 @@ export function settingsOf(bits: number): Settings {
     natDiscovery: has(5),
     software: has(6),
     private: has(7),
+    tcp: has(8),
+    // Both together make a 401 that is too long.
+    thirdParty: has(9) && !has(0),
   }
 }
 
@@ -84,6 +96,7 @@ export function fuzzedConfig(settings: Settings, deny: readonly string[]) {
         users: [USER, OTHER_USER],
         keys: [{ id: 'k', secret }],
         offerSha256: settings.offerSha256,
+        ...(settings.thirdParty ? { thirdParty: { serverName: TOKEN_SERVER, keys: [TOKEN_KEY] } } : {}),
       },
       nonceKeys,
       mobility: settings.mobility,
@@ -99,6 +112,7 @@ export function fuzzedConfig(settings: Settings, deny: readonly string[]) {
       peers: {
         deny: [...deny],
         hairpin: settings.hairpin,
+        tcp: settings.tcp,
         ...(settings.private ? { mode: 'private' as const, allow: ['8.8.8.0/24', '2600::/16'] } : {}),
       },
       limits: { ...LIMITS, unauthenticatedResponsesPerSecond: 1_000_000 },

@@ -18,9 +18,10 @@ import { TurnServer } from '../../../relay/turn/server.ts'
 import { Random } from '../../simulation/random.ts'
 import { ReferenceModel } from '../../simulation/reference-model.ts'
 import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
-import { checkCounters } from './machine-counters.ts'
+import { ClientMemory } from './client-memory.ts'
+import { checkCounters, checkLimits } from './machine-counters.ts'
 import { checkOutside, key, withRooms } from './machine-packets.ts'
-import { checkMeeting, checkPeerError } from './machine-rules.ts'
+import { checkIndication, checkMeeting } from './machine-rules.ts'
 import {
   CLIENTS,
   fuzzedConfig,
@@ -31,9 +32,7 @@ import {
   type Settings,
   settingsOf,
 } from './machine-settings.ts'
-
-/** Tickets that are kept to be presented. */
-const TICKETS_MAX = 8
+import { TcpPeers } from './machine-tcp-peers.ts'
 
 export interface FuzzedClient {
   readonly link: number
@@ -55,9 +54,7 @@ export class MachineWorld {
   /** How much it held after some step, and what it answered when it held how many allocations. */
   readonly states = new Set<string>()
   lastRequest = new Uint8Array(0)
-  token: Uint8Array = new Uint8Array(8)
-  /** A forged one, and those that clients were given last. */
-  readonly tickets: Uint8Array[] = [new Uint8Array(32)]
+  readonly memory = new ClientMemory()
   readonly #model = new ReferenceModel()
   readonly #quota = new LocalQuota()
   readonly #ports = { 4: new Uint8Array(65_536), 6: new Uint8Array(65_536) }
@@ -65,6 +62,9 @@ export class MachineWorld {
   readonly #reader = new StunReader()
   readonly #links = new Set<number>()
   readonly #failed = new Set<number>()
+  readonly tcpPeers = new TcpPeers()
+  /** Streams that the server ends. */
+  #closing: number[] = []
   #settings: Settings = settingsOf(0)
   #denied: readonly string[] = []
   readonly #heard = { answers: 0, live: 0 }
@@ -75,6 +75,7 @@ export class MachineWorld {
       config: fuzzedConfig(this.#settings, []),
       crypto: { ...nodeCrypto, randomBytes: (length) => random.bytes(length) },
       quota: this.#quota,
+      tcpPeers: true,
       portMap: ({ advertise }) => this.#ports[advertise.family],
     })
     this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
@@ -97,7 +98,9 @@ export class MachineWorld {
 
   closeLink(id: number): void {
     this.#links.delete(id)
+    const peer = this.tcpPeers.ofLink(id)
     this.step(() => this.server.removeLink(id, this.now))
+    assert.ok(peer === undefined || !this.tcpPeers.ids.includes(peer), 'half of a splice goes on')
     this.#model.unlinked(id)
   }
 
@@ -116,6 +119,11 @@ export class MachineWorld {
   }
 
   fromClient(client: FuzzedClient, bytes: Uint8Array): void {
+    const spliced = this.tcpPeers.ofLink(client.link)
+    if (spliced !== undefined) {
+      this.step(() => void this.server.handleSplicedData(spliced, 'client', bytes.length, this.now))
+      return
+    }
     const name = key(client.link, client.from)
     this.#model.arrived(name, bytes)
     const { buffer, before } = withRooms(bytes)
@@ -178,12 +186,8 @@ export class MachineWorld {
   step(call: () => void): void {
     call()
     for (let output = this.server.nextOutput(); output; output = this.server.nextOutput()) this.#play(output)
-    const { allocationCount, permissionCount, channelCount } = this.server
-    this.states.add([allocationCount, permissionCount, channelCount, this.binding.size > 0].join())
-    assert.ok(allocationCount + this.server.reservationCount <= LIMITS.allocations, 'too many allocations')
-    assert.ok(permissionCount <= allocationCount * LIMITS.permissionsPerAllocation, 'too many permissions')
-    assert.ok(channelCount <= allocationCount * LIMITS.channelsPerAllocation, 'too many channels')
-    assert.ok(this.bound.size + this.binding.size <= 2 * allocationCount, 'a socket without an allocation')
+    for (let link = this.#closing.pop(); link !== undefined; link = this.#closing.pop()) this.closeLink(link)
+    this.states.add(checkLimits(this.server, this.bound.size, this.binding.size))
   }
 
   /** Nothing may be left when every lifetime has passed. */
@@ -192,6 +196,7 @@ export class MachineWorld {
     const left = [allocationCount, permissionCount, channelCount, reservationCount]
     assert.deepEqual(left, [0, 0, 0, 0], 'state leaked')
     assert.equal(this.bound.size + this.binding.size, 0, 'sockets leaked')
+    assert.deepEqual([this.server.peerConnectionCount, this.tcpPeers.ids], [0, []], 'connections leaked')
     assert.equal(this.#quota.total, 0, 'quota leaked')
     assert.ok(this.#ports[4].indexOf(1) < 0 && this.#ports[6].indexOf(1) < 0, 'ports leaked')
     assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
@@ -208,7 +213,11 @@ export class MachineWorld {
     else if (output.kind === 'close-relay') {
       const open = this.bound.delete(output.relay) || this.binding.delete(output.relay)
       assert.ok(open || this.#failed.has(output.relay), 'closed twice')
-    } else if (output.kind === 'allocation-opened') {
+    } else if (output.kind === 'connect-peer') this.tcpPeers.connect(output, this.bound)
+    else if (output.kind === 'splice') this.tcpPeers.splice(output, this.#links)
+    else if (output.kind === 'close-peer') this.tcpPeers.end(output.connection)
+    else if (output.kind === 'close-link') this.#closing.push(output.link)
+    else if (output.kind === 'allocation-opened') {
       this.#heard.live++
       const held = (this.#perUser.get(output.allocation.username) ?? 0) + 1
       this.#perUser.set(output.allocation.username, held)
@@ -228,7 +237,7 @@ export class MachineWorld {
     const reader = this.#reader
     assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
     if (reader.messageClass === CLASS.Indication) {
-      checkPeerError(this.#model, reader, key(link, to), this.now)
+      checkIndication(this.#model, reader, key(link, to), this.now)
       return
     }
     this.#heard.answers++
@@ -240,15 +249,7 @@ export class MachineWorld {
     const client = this.clients.find((one) => one.link === link && one.from.equals(to))
     const nonce = reader.find(ATTRIBUTE.Nonce)
     if (client && nonce >= 0) client.nonce = readText(reader, nonce, 763)
-    const token = reader.find(ATTRIBUTE.ReservationToken)
-    if (token >= 0) this.token = reader.value(token).slice()
-    const ticket = reader.find(ATTRIBUTE.MobilityTicket)
-    if (ticket >= 0) this.#keepTicket(reader.value(ticket).slice())
-  }
-
-  #keepTicket(ticket: Uint8Array): void {
-    this.tickets.push(ticket)
-    if (this.tickets.length > TICKETS_MAX) this.tickets.splice(1, 1)
+    this.memory.learn(reader)
   }
 
   #bind(relay: number, bind: TransportAddress): void {

@@ -26,18 +26,18 @@ export const machine: Target = {
     [6, 1, 0, 0, 0, 0, 0, 7, 6, 2, 0, 1, 0, 0, 0, 5, 1, 6, 1, 0, 2, 0, 0, 0, 5, 2],
     // SHA-256 offered and used, with an integrity of 20 bytes and a hashed name too.
     [
-      9, 8, 1, 0, 0, 0, 0, 2, 1, 0, 2, 1, 2, 1, 2, 0, 0, 1, 0, 2, 2, 0, 5, 0, 1, 2, 1, 2, 1, 0, 0, 3, 0, 2, 3,
-      0, 3, 1, 2, 1, 2,
+      9, 8, 1, 0, 0, 0, 0, 0, 2, 1, 0, 2, 1, 2, 1, 2, 0, 0, 1, 0, 2, 2, 0, 5, 0, 1, 2, 1, 2, 1, 0, 0, 3, 0, 2,
+      3, 0, 3, 1, 2, 1, 2,
     ],
     // A mobile client: a ticket, a channel; it moves, sends, is sent to, moves on, and leaves (RFC 8016).
     [
-      9, 8, 2, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 3, 0, 1, 3, 0, 11, 1, 2, 1, 0, 5, 0,
-      4, 0, 0, 9, 0, 6, 3, 0, 1, 4, 0, 11, 2, 2, 6, 0, 5, 0, 0, 6, 3, 0, 1, 5, 0, 1, 0,
+      9, 8, 2, 0, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 3, 0, 1, 3, 0, 11, 1, 2, 1, 0, 5,
+      0, 4, 0, 0, 9, 0, 6, 3, 0, 1, 4, 0, 11, 2, 2, 6, 0, 5, 0, 0, 6, 3, 0, 1, 5, 0, 1, 0,
     ],
     // A mobile client that moves to a stream, which closes.
     [
-      9, 8, 2, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 1, 0, 0, 2, 0, 0, 0, 2, 3, 0, 1, 3, 0, 11, 1, 9, 4, 1, 3, 0, 0,
-      9, 0, 4, 0, 0, 9,
+      9, 8, 2, 0, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 1, 0, 0, 2, 0, 0, 0, 2, 3, 0, 1, 3, 0, 11, 1, 9, 4, 1, 3, 0,
+      0, 9, 0, 4, 0, 0, 9,
     ],
     // EVEN-PORT with a reservation, which another client of the user redeems.
     [0, 0, 0, 0, 1, 1, 0, 2, 128, 0, 1, 0, 0, 1, 2, 0, 3, 0, 0, 3, 0, 1, 3, 0, 1, 0],
@@ -47,7 +47,21 @@ export const machine: Target = {
       2, 4, 0, 0, 1, 0, 4, 2, 2, 0, 0, 5, 0,
     ],
     // NAT discovery on: Binding with CHANGE-REQUEST, RESPONSE-PORT and PADDING.
-    [9, 8, 32, 0, 0, 4, 6, 2, 1, 0, 12, 6, 12, 2, 0, 0, 4, 6, 1, 2, 0, 13, 3, 0, 0, 4, 6, 1, 3, 0, 14, 30],
+    [9, 8, 32, 0, 0, 0, 4, 6, 2, 1, 0, 12, 6, 12, 2, 0, 0, 4, 6, 1, 2, 0, 13, 3, 0, 0, 4, 6, 1, 3, 0, 14, 30],
+    // A TCP allocation: a Connect that is answered, a ConnectionBind on another stream, data both ways, the end.
+    [
+      9, 8, 0, 1, 0, 2, 8, 0, 0, 1, 0, 0, 2, 5, 0, 0, 2, 0, 0, 11, 0, 0, 0, 9, 6, 0, 0, 3, 0, 0, 13, 0, 0, 9,
+      13, 0, 1, 9, 12, 0,
+    ],
+    // A TCP peer that connects by itself, bound and cut off by the client's stream.
+    [9, 8, 0, 1, 0, 2, 8, 0, 0, 1, 0, 0, 2, 1, 0, 0, 2, 0, 0, 11, 3, 0, 0, 0, 9, 6, 0, 0, 3, 0, 0, 9, 4, 7],
+    // An ACCESS-TOKEN, then an old one and a broken one.
+    [
+      9, 8, 0, 2, 0, 0, 0, 0, 2, 1, 0, 7, 1, 2, 1, 2, 0, 1, 0, 0, 2, 1, 0, 8, 1, 2, 1, 2, 0, 1, 0, 0, 2, 1, 0,
+      9, 1, 2, 1, 2,
+    ],
+    // Signed credentials of one tenant.
+    [0, 0, 0, 6, 0, 1, 0, 0, 1, 0, 6, 0, 1, 0, 0, 1, 0, 7, 0, 1, 0, 0, 0, 1, 6, 0, 2, 0, 2],
     // Drained, redirected, revoked; an ICMP error for what was sent.
     [
       0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 2, 0, 0, 10, 0, 0, 3, 4, 5, 0, 9, 2, 0, 1, 0, 0, 0, 3, 0, 9, 0, 0,
@@ -59,10 +73,14 @@ export const machine: Target = {
     [5, 5],
     [5, 8],
     [8, 1],
-    [9, 8, 3],
-    [9, 8, 1],
-    [9, 8, 2],
-    [9, 8, 255],
+    [9, 8, 3, 0],
+    [9, 8, 1, 0],
+    [9, 8, 2, 0],
+    [9, 8, 0, 1],
+    [9, 8, 2, 2],
+    [9, 8, 254, 3],
+    [11, 0, 0],
+    [11, 3, 0, 0],
     [9, 9],
     [10, 0, 0, 3, 4],
     [0, 1, 3, 0, 1, 3, 0, 11, 1],
@@ -123,6 +141,7 @@ const STEPS: readonly Step[] = [
     const [to, type, code] = [peer(world, input), input.byte() % 16, input.byte() % 16]
     world.step(() => world.server.handlePeerError(relay, to, type, code, input.uint16(), world.now))
   },
+  touchPeer,
 ]
 
 /** The last authentic request again: from somebody else, later, changed, cut, or longer. */
@@ -140,6 +159,36 @@ function spoil(world: MachineWorld, input: Input): void {
   } else world.fromClient(client, bytes)
 }
 
+/** What the network does to connections with TCP peers: they are made, refused or ended, and bring data. */
+function touchPeer(world: MachineWorld, input: Input): void {
+  const { server, tcpPeers } = world
+  const known = () => input.pick([...tcpPeers.ids, 99])
+  const deeds: (() => void)[] = [
+    () => {
+      const id = known()
+      tcpPeers.established(id)
+      world.step(() => server.peerConnected(id, world.now))
+    },
+    () => {
+      const id = known()
+      tcpPeers.end(id)
+      world.step(() => server.peerClosed(id))
+    },
+    () => {
+      const [id, source] = [known(), input.byte() % 2 === 0 ? 'client' : 'peer'] as const
+      world.step(() => void server.handleSplicedData(id, source, input.byte() * 100, world.now))
+    },
+    () => {
+      const [relay, from] = [input.pick([...world.bound.keys(), 99]), peer(world, input)]
+      world.step(() => {
+        const id = server.handlePeerConnection(relay, from, world.now)
+        if (id !== undefined) tcpPeers.accepted(id)
+      })
+    },
+  ]
+  input.pick(deeds)()
+}
+
 /** What the operator and the network do to the relay. */
 function operate(world: MachineWorld, input: Input): void {
   const { server } = world
@@ -152,7 +201,7 @@ function operate(world: MachineWorld, input: Input): void {
     () => LINKS.forEach(({ id }) => void world.openLink(id)),
     () => world.fail(input.pick([...world.bound.keys(), ...world.binding.keys(), 99]), 'unavailable'),
     () => world.step(() => server.setWallClockOffset((EPOCH_SECONDS + input.uint16()) * 1000)),
-    () => world.configure(input.byte()),
+    () => world.configure(input.byte() | (input.byte() << 8)),
     () => world.step(() => server.revoke('carol', world.now)),
     () => world.step(() => server.setAlternates([alternate('[2001:db8::99]:3478')])),
   ]
