@@ -90,7 +90,7 @@ export function tlsTests(create: CreateIo): void {
       assert.equal(fingerprint(await tlsClient(t, port)), new X509Certificate(first.cert).fingerprint256)
     })
 
-    it('accepts the ALPN names of TURN and never asks for one', async (t) => {
+    it('accepts the ALPN names of TURN (RFC 7443) and never asks for one', async (t) => {
       const { io } = echoing(t, create, first)
       const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })
       const chosen = async (offered?: string[]) =>

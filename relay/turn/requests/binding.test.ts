@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TurnHarness } from '../../../test/support/turn-harness.ts'
+import { TransportAddress } from '../../stun/address.ts'
+import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import { METHOD } from '../../stun/methods.ts'
+import type { StunWriter } from '../../stun/writer.ts'
 
 const [CHANGE_REQUEST, PADDING, RESPONSE_PORT, ORIGIN] = [0x0003, 0x0026, 0x0027, 0x802f]
 
@@ -21,10 +24,20 @@ for (const [name, type] of [
   })
 }
 
-test('ORIGIN is accepted and changes nothing', () => {
-  const attributes = (writer: { addText(type: number, text: string): unknown }) =>
-    writer.addText(ORIGIN, 'https://example.org')
+test('draft-ietf-tram-stun-origin: ORIGIN (0x802F), once or more, is accepted and changes nothing', () => {
+  const origins = (writer: StunWriter) =>
+    writer
+      .addText(ORIGIN, 'https://example.org')
+      .addText(ORIGIN, 'null')
+      .addBytes(ORIGIN, new Uint8Array(300))
+  const peer = new TransportAddress().set4(0x08080808, 5000)
+  const toPeer = (writer: StunWriter) => origins(writer).addXorAddress(ATTRIBUTE.XorPeerAddress, peer)
   const client = new TurnHarness().client()
-  assert.equal(client.ask(METHOD.Binding, { attributes })?.code, 0)
-  assert.equal(client.allocate(attributes)?.code, 0)
+  const answer = client.ask(METHOD.Binding, { attributes: origins })
+  assert.deepEqual([answer?.code, answer?.mapped], [0, '198.51.100.7:4000'])
+  assert.equal(client.ask(METHOD.Allocate, { attributes: origins })?.code, 401)
+  assert.equal(client.allocate(origins)?.code, 0)
+  assert.equal(client.request(METHOD.CreatePermission, toPeer)?.code, 0)
+  assert.equal(client.request(METHOD.ChannelBind, (w) => toPeer(w).addChannelNumber(0x4000))?.code, 0)
+  assert.equal(client.request(METHOD.Refresh, origins)?.code, 0)
 })
