@@ -45,7 +45,8 @@ export function wantedListeners(
         ({ protocol, address, port }) => protocol === 'udp' && address === one.address && port === one.port,
       ),
   )
-  return [...wanted, ...further]
+  // First, so that a listener on every address leaves them theirs.
+  return [...further, ...wanted]
 }
 
 /** UDP on both addresses and both ports (RFC 5780 §6). */

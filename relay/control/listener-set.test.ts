@@ -109,7 +109,7 @@ test('NAT discovery listens for UDP on both addresses and both ports, each once 
   )
   assert.deepEqual(
     wanted.map(({ protocol, address, port }) => `${protocol} ${address} ${port}`),
-    ['udp 203.0.113.1 3478', 'udp 203.0.113.1 3479', 'udp 10.0.0.2 3478', 'udp 10.0.0.2 3479'],
+    ['udp 203.0.113.1 3479', 'udp 10.0.0.2 3478', 'udp 10.0.0.2 3479', 'udp 203.0.113.1 3478'],
   )
 })
 

@@ -9,6 +9,7 @@ import type { ShardEvent } from '../shard/shard.ts'
 import type { Shards } from '../shard/shards.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
 import { EventLog } from './event-log.ts'
+import { EveryAddress } from './every-address.ts'
 import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { ListenerSet } from './listener-set.ts'
@@ -35,6 +36,7 @@ export class Relay {
   control: RelayOptions['control']
   readonly #options: RelayOptions
   readonly #shards: Shards
+  readonly #everyAddress: EveryAddress
   readonly #listeners: ListenerSet
   readonly #events: EventLog
   readonly #startedAtMs = Date.now()
@@ -63,7 +65,8 @@ export class Relay {
       unixMs: Date.now,
       onEvent: (event) => this.#onEvent(event),
     })
-    this.#listeners = new ListenerSet(this.#shards)
+    this.#everyAddress = new EveryAddress(this.#shards, hostAddresses)
+    this.#listeners = new ListenerSet(this.#everyAddress)
     this.#events = new EventLog(options.log, () => this.#shards.now())
   }
 
@@ -109,8 +112,10 @@ export class Relay {
     if (this.#listeners.complete) this.lifecycle.markListening()
   }
 
-  get listenersMissing(): boolean {
-    return this.#listenProblems.length > 0
+  /** To be called now and then: tries again for what could not be had, and follows the addresses of the host. */
+  async refreshListeners(): Promise<void> {
+    if (this.#listenProblems.length > 0) await this.bindListeners()
+    if (await this.#everyAddress.refresh()) this.#takeMachineConfig(this.#settings)
   }
 
   get config(): RelayConfig {

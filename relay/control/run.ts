@@ -131,8 +131,7 @@ class RelayProcess {
 
   #tick(): void {
     this.#relay.tick()
-    if (this.#relay.listenersMissing && ++this.#ticks % LISTEN_RETRY_TICKS === 0)
-      void this.#relay.bindListeners()
+    if (++this.#ticks % LISTEN_RETRY_TICKS === 0) void this.#relay.refreshListeners()
     this.#endIfDone()
   }
 
