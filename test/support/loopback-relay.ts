@@ -1,4 +1,5 @@
 import { type RelayConfigInput, relayConfig } from '../../relay/api/config.ts'
+import type { RelayIo } from '../../relay/io/io.ts'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import { PortableIo } from '../../relay/io/portable/portable-io.ts'
 import { selfSigned } from '../../relay/io/testing/certificate.ts'
@@ -15,11 +16,12 @@ export const certificate = await selfSigned('localhost')
 
 /** A relay in this process, its listeners on ports that the system chose. */
 export class LoopbackRelay {
-  readonly io = new PortableIo()
+  readonly io: RelayIo
   readonly turn: TurnServer
   readonly ports = { udp: 0, tcp: 0, tls: 0 }
 
-  constructor(changes: Partial<RelayConfigInput> = {}) {
+  constructor(changes: Partial<RelayConfigInput> = {}, io: RelayIo = new PortableIo()) {
+    this.io = io
     const config = relayConfig.parse({
       realm: 'example.org',
       listeners: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }],

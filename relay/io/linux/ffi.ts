@@ -21,6 +21,17 @@ export const getsockname: (fd: Int, address: Int, length: Int) => Int = library.
 export const setsockopt: (fd: Int, level: Int, name: Int, value: Int, length: Int) => Int = library.func(
   'int setsockopt(int, int, int, uintptr_t, uint32_t)',
 )
+export const listen: (fd: Int, backlog: Int) => Int = library.func('int listen(int, int)')
+export const accept4: (fd: Int, address: Int, length: Int, flags: Int) => Int = library.func(
+  'int accept4(int, uintptr_t, uintptr_t, int)',
+)
+export const recv: (fd: Int, into: Int, length: Int, flags: Int) => Int = library.func(
+  'long recv(int, uintptr_t, size_t, int)',
+)
+export const send: (fd: Int, from: Int, length: Int, flags: Int) => Int = library.func(
+  'long send(int, uintptr_t, size_t, int)',
+)
+export const shutdown: (fd: Int, how: Int) => Int = library.func('int shutdown(int, int)')
 export const close: (fd: Int) => Int = library.func('int close(int)')
 export const recvmmsg: (fd: Int, messages: Int, count: Int, flags: Int, timeout: Int) => Int = library.func(
   'int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)',

@@ -13,35 +13,33 @@ import {
 import { listenError } from '../listen-error.ts'
 import { Arena } from '../portable/arena.ts'
 import { PeerSockets } from '../portable/peer-sockets.ts'
-import { secureContext } from '../portable/secure-context.ts'
-import { Streams } from '../portable/streams.ts'
 import type { TcpPeers } from '../tcp-peers.ts'
-import { isDtls } from './dtls/client-hello.ts'
+import { DatagramReader } from './datagram-reader.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
+import { Endpoints } from './endpoints.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
 import { onNodeLoop } from './node-tcp-peers.ts'
 import { TlsContext } from './openssl/tls-context.ts'
 import { PeerErrors } from './peer-errors.ts'
 import { Poller } from './poller.ts'
-import { RECEIVE_RING_BYTES, ReceiveRing } from './receive-ring.ts'
-import { type RelaySocket, RelaySockets } from './relay-sockets.ts'
+import { RECEIVE_RING_BYTES } from './receive-ring.ts'
+import { RelaySockets } from './relay-sockets.ts'
 import { SEND_MEMORY_BYTES, SendQueue } from './send-queue.ts'
-import type { UdpListener } from './udp-listener.ts'
+import { STREAM_MEMORY_BYTES } from './streams/stream-buffers.ts'
+import { Streams } from './streams/streams.ts'
 import { UdpListeners } from './udp-listeners.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
-/** Batches that one turn takes from one socket: the more at once, the longer the runs to one destination. */
-const BATCHES_PER_TURN = 4
 
 /** Of the hash that finds clients by their address. */
 const SEED_MAX = 2 ** 31
 
 /**
- * RelayIo on Linux system calls: UDP in batches, runs to one destination as one send, one loop. TCP and TLS go
- * through Node's streams, whose descriptors the same loop watches.
+ * RelayIo on Linux system calls and the OpenSSL that Node carries: UDP in batches, runs to one destination as one
+ * send, streams and DTLS, all in one loop. Only TCP peers (RFC 6062) go through Node's own sockets.
  */
 export class LinuxIo implements RelayIo {
   readonly dontFragment = true
@@ -49,22 +47,21 @@ export class LinuxIo implements RelayIo {
   readonly peerErrors = true
   readonly counters = newIoCounters()
   readonly #memory = new Memory(
-    RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + DTLS_MEMORY_BYTES + SMALL_MEMORY_BYTES,
+    RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + DTLS_MEMORY_BYTES + STREAM_MEMORY_BYTES + SMALL_MEMORY_BYTES,
   )
-  readonly #ring = new ReceiveRing(this.#memory)
+  readonly #reader: DatagramReader
   readonly #queue = new SendQueue(this.#memory, this.counters)
   readonly #sockets = new UdpSocketFactory(this.#memory)
   readonly #poller = new Poller(this.#memory)
   readonly #errors = new PeerErrors(this.#memory, this.counters)
+  readonly #endpoints = new Endpoints(this.#poller)
   readonly #loop: NodeLoop
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
-  readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#watch(relay))
+  readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#endpoints.add(relay))
   readonly #peers: PeerSockets
   readonly tcpPeers: TcpPeers
-  /** By file descriptor. */
-  readonly #endpoints: (UdpListener | RelaySocket | undefined)[] = []
   #handler: IoHandler | undefined
   #lastId = 0
   #wakeAt = Number.POSITIVE_INFINITY
@@ -90,11 +87,20 @@ export class LinuxIo implements RelayIo {
       nextLinkId: () => ++this.#lastId,
       handler: () => this.#started(),
     })
-    this.#streams = new Streams({
-      now: this.now,
-      nextLinkId: () => ++this.#lastId,
-      counters: this.counters,
+    this.#reader = new DatagramReader({
+      memory: this.#memory,
+      sessions: this.#sessions,
       handler: () => this.#started(),
+    })
+    this.#streams = new Streams({
+      memory: this.#memory,
+      counters,
+      now,
+      nextLinkId: () => ++this.#lastId,
+      handler: () => this.#started(),
+      endpoints: this.#endpoints,
+      touchedNode: () => this.#loop.nodeHasWork(),
+      unsettled: () => this.#flushSoon(),
     })
     this.#peers = new PeerSockets({
       streams: this.#streams,
@@ -128,8 +134,8 @@ export class LinuxIo implements RelayIo {
     const { protocol } = options
     try {
       if (protocol === 'udp' || protocol === 'dtls') return this.#listenUdp(id, protocol, options)
-      const bound = await this.#streams.listen(id, protocol, options)
-      return { id, protocol, address: bound.address, port: bound.port }
+      const local = this.#streams.listen(id, protocol, options)
+      return { id, protocol, address: formatIp(local), port: local.port }
     } catch (error) {
       throw listenError(options, error as NodeJS.ErrnoException)
     }
@@ -141,15 +147,16 @@ export class LinuxIo implements RelayIo {
     this.#sessions.closeListener(id)
     this.#queue.flush()
     const was = this.#listeners.remove(id)
-    if (listener.unused) this.#close(listener)
+    if (listener.unused) this.#endpoints.close(listener)
     this.#sessions.settle()
     if (was === 'udp') this.#started().linkClosed(id)
     this.#started().batchEnd()
   }
 
   setTls(material: TlsMaterial): void {
-    this.#streams.secureContext = secureContext(material)
-    this.#sessions.context = new TlsContext('dtls', material)
+    const [tls, dtls] = [new TlsContext('tls', material), new TlsContext('dtls', material)]
+    this.#streams.context = tls
+    this.#sessions.context = dtls
   }
 
   bindRelay(relay: number, bind: TransportAddress, { dontFragment }: { dontFragment: boolean }): void {
@@ -160,7 +167,7 @@ export class LinuxIo implements RelayIo {
   closeRelay(relay: number): void {
     const endpoint = this.#relays.remove(relay)
     if (endpoint) {
-      this.#close(endpoint)
+      this.#endpoints.close(endpoint)
       return
     }
     this.#peers.closeListener(relay)
@@ -173,13 +180,10 @@ export class LinuxIo implements RelayIo {
       this.#push(listener.socket, listener.wayTo(to), buffer, offset, length)
       return
     }
-    if (this.#sessions.has(link)) {
-      this.#sessions.send(link, buffer, offset, length)
-      this.#flushSoon()
-      return
-    }
-    this.#streams.get(link)?.send(buffer, offset, length)
-    this.#loop.nodeHasWork()
+    const stream = this.#streams.get(link)
+    if (stream) stream.send(buffer, offset, length)
+    else this.#sessions.send(link, buffer, offset, length)
+    this.#flushSoon()
   }
 
   sendToPeer(relay: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
@@ -189,9 +193,8 @@ export class LinuxIo implements RelayIo {
 
   closeLink(link: number): void {
     this.#sessions.end(link)
-    if (this.#sessions.unsettled) this.#loop.wake()
     this.#streams.get(link)?.end()
-    this.#loop.nodeHasWork()
+    this.#flushSoon()
   }
 
   setLinkInUse(link: number, inUse: boolean): void {
@@ -203,28 +206,19 @@ export class LinuxIo implements RelayIo {
     if (this.#closed) return
     this.#closed = true
     this.#sessions.close()
+    this.#streams.close()
     this.#queue.flush()
     for (const endpoint of [...this.#listeners.removeAll(), ...this.#relays.removeAll()])
-      this.#close(endpoint)
-    await Promise.all([this.#loop.stop(), this.#streams.close(), this.#peers.closeAll()])
+      this.#endpoints.close(endpoint)
+    await Promise.all([this.#loop.stop(), this.#peers.closeAll()])
     this.#poller.close()
   }
 
   #listenUdp(id: number, protocol: 'udp' | 'dtls', options: ListenerOptions): BoundListener {
-    const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#watch(opened))
+    const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#endpoints.add(opened))
     const { local } = socket
     if (protocol === 'udp') this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined })
     return { id, protocol, address: formatIp(local), port: local.port }
-  }
-
-  #watch(endpoint: UdpListener | RelaySocket): void {
-    this.#poller.add(endpoint.socket.fd)
-    this.#endpoints[endpoint.socket.fd] = endpoint
-  }
-
-  #close({ socket }: UdpListener | RelaySocket): void {
-    if (socket.open) this.#endpoints[socket.fd] = undefined
-    socket.close()
   }
 
   /** One batch: all that is ready comes in, then all that it gave rise to goes out. */
@@ -232,70 +226,37 @@ export class LinuxIo implements RelayIo {
     this.#turnNow = now
     this.#inTurn = true
     let busy = false
-    for (let event = 0; event < events; event++) {
-      const fd = this.#poller.ready(event)
-      if (this.#poller.failed(event)) this.#takeErrors(fd)
-      busy = this.#take(fd) || busy
-    }
+    for (let event = 0; event < events; event++) busy = this.#take(event) || busy
     const due = this.#wakeAt <= now
     if (due) {
       this.#wakeAt = Number.POSITIVE_INFINITY
       this.#started().wake()
     }
     this.#sessions.tick(now)
+    this.#streams.tick(now)
     if (busy || due) this.#started().batchEnd()
-    this.#sessions.settle()
     this.#relays.answer(this.#started())
+    this.#settle()
     this.#inTurn = false
-    this.#queue.flush()
     return busy
   }
 
   /** Hands over what a socket holds; false where the descriptor is none of ours. */
-  #take(fd: number): boolean {
-    const endpoint = this.#endpoints[fd]
-    if (endpoint) {
-      let more = true
-      for (let batch = 0; more && batch < BATCHES_PER_TURN; batch++) more = this.#takeBatch(endpoint)
-      return true
+  #take(event: number): boolean {
+    const fd = this.#poller.ready(event)
+    const endpoint = this.#endpoints.get(fd)
+    if (!endpoint) {
+      if (this.#loop.isNode(fd)) this.#loop.nodeHasWork()
+      return false
     }
-    if (this.#loop.isNode(fd)) this.#loop.nodeHasWork()
-    return false
-  }
-
-  #takeErrors(fd: number): void {
-    const endpoint = this.#endpoints[fd]
-    if (endpoint?.kind === 'relay') this.#errors.take(endpoint, this.#started(), this.#turnNow)
-  }
-
-  /** False where the socket is known to hold no more. */
-  #takeBatch(endpoint: UdpListener | RelaySocket): boolean {
-    const { socket } = endpoint
-    if (!socket.open) return false
-    const handler = this.#started()
-    const ring = this.#ring
-    const { bytes } = this.#memory
-    const more = ring.receive(socket.fd)
-    while (socket.open && ring.next()) {
-      if (endpoint.kind === 'listener') this.#fromClient(endpoint)
-      else handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
+    if (endpoint.kind === 'stream') endpoint.ready(this.#poller.events(event))
+    else if (endpoint.kind === 'tcp-listener') this.#streams.accept(endpoint)
+    else {
+      if (endpoint.kind === 'relay' && this.#poller.failed(event))
+        this.#errors.take(endpoint, this.#started(), this.#turnNow)
+      this.#reader.take(endpoint)
     }
-    return more
-  }
-
-  #fromClient(listener: UdpListener): void {
-    const { bytes } = this.#memory
-    let { from, offset, length } = this.#ring
-    const { proxied } = listener
-    if (proxied) {
-      if (!proxied.open(from, bytes, offset, length)) return
-      from = proxied.client
-      offset = proxied.offset
-      length = proxied.length
-    }
-    if (listener.dtls >= 0 && isDtls(bytes, offset, length))
-      this.#sessions.receive(listener, from, offset, length)
-    else if (listener.udp >= 0) this.#started().clientData(listener.udp, from, bytes, offset, length)
+    return true
   }
 
   #push(socket: UdpSocket, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
@@ -308,13 +269,22 @@ export class LinuxIo implements RelayIo {
     this.#flushPending = true
     queueMicrotask(() => {
       this.#flushPending = false
-      this.#queue.flush()
+      this.#settle()
     })
   }
 
+  /** Sends what is to be sent, and tells what is to be told. */
+  #settle(): void {
+    this.#streams.flush()
+    this.#sessions.settle()
+    this.#streams.settle()
+    this.#streams.flush()
+    this.#queue.flush()
+  }
+
   #deadline(): number {
-    if (this.#relays.answering || this.#sessions.unsettled) return 0
-    return Math.min(this.#wakeAt, this.#sessions.deadline)
+    if (this.#relays.answering) return 0
+    return Math.min(this.#wakeAt, this.#sessions.deadline, this.#streams.deadline)
   }
 
   #started(): IoHandler {

@@ -29,6 +29,20 @@ describe('Memory', () => {
     assert.throws(() => memory.take(10_000), /no room for 10000 bytes more/)
   })
 
+  it('gives C no address of a range that does not lie inside', () => {
+    const memory = new Memory(1)
+    const end = memory.bytes.length
+    assert.equal(memory.span(end - 8, 8), memory.address(end - 8))
+    for (const [offset, length] of [
+      [end - 8, 9],
+      [-1, 4],
+      [0, -1],
+      [end, 1],
+      [Number.NaN, 1],
+    ])
+      assert.throws(() => memory.span(offset!, length!), RangeError)
+  })
+
   it('writes pointers that C reads back', () => {
     const memory = new Memory(4096)
     for (const target of [0, 1, 4095]) {

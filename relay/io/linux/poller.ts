@@ -5,6 +5,7 @@ import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
   EPOLLERR,
   EPOLLIN,
 } from './constants.ts'
@@ -48,10 +49,19 @@ export class Poller {
   }
 
   add(fd: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, EPOLLIN)
+  }
+
+  /** What a descriptor that was added is watched for: EPOLLIN, EPOLLOUT, both or none. */
+  watch(fd: number, events: number): void {
+    this.#control(EPOLL_CTL_MOD, fd, events)
+  }
+
+  #control(operation: number, fd: number, events: number): void {
     const { u32 } = this.#memory
-    u32[this.#event >> 2] = EPOLLIN
+    u32[this.#event >> 2] = events
     u32[(this.#event + DATA_AT) >> 2] = fd
-    checked('epoll_ctl', epollCtl(this.#epoll, EPOLL_CTL_ADD, fd, this.#memory.address(this.#event)))
+    checked('epoll_ctl', epollCtl(this.#epoll, operation, fd, this.#memory.address(this.#event)))
   }
 
   /** Needed only for what stays open: closing a descriptor removes it. */
@@ -89,6 +99,11 @@ export class Poller {
   /** Whether the descriptor of an event has an error that waits to be read. */
   failed(event: number): boolean {
     return (this.#memory.u32[(this.#events + event * EVENT_BYTES) >> 2]! & EPOLLERR) !== 0
+  }
+
+  /** What it is ready for. */
+  events(event: number): number {
+    return this.#memory.u32[(this.#events + event * EVENT_BYTES) >> 2]!
   }
 
   /** Ends a wait aside. */

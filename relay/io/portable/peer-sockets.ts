@@ -7,12 +7,12 @@ import type { Arena } from './arena.ts'
 import { PeerListener } from './peer-listener.ts'
 import { socketFrom } from './source-port.ts'
 import { Splice } from './splice.ts'
-import type { Streams } from './streams.ts'
+import type { StreamConnection } from './stream-connection.ts'
 
 const KEEP_ALIVE_MS = 60_000
 
 export interface PeerSocketsOptions {
-  readonly streams: Streams
+  readonly streams: { get(link: number): Pick<StreamConnection, 'detach'> | undefined }
   readonly arena: Arena
   readonly now: () => number
   readonly handler: () => IoHandler

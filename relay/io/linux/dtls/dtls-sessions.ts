@@ -68,10 +68,6 @@ export class DtlsSessions {
     this.#context = context
   }
 
-  has(link: number): boolean {
-    return this.#table.get(link) !== undefined
-  }
-
   /** One datagram of DTLS at `offset` of the memory. */
   receive(listener: DtlsListener, from: TransportAddress, offset: number, length: number): void {
     const { bytes } = this.#options.memory
@@ -129,11 +125,6 @@ export class DtlsSessions {
     }
     this.deadline = this.#table.size > 0 ? now + sweepMs(this.limits) : Number.POSITIVE_INFINITY
     for (const { retransmitAt } of this.#handshaking) this.deadline = Math.min(this.deadline, retransmitAt)
-  }
-
-  /** Is somebody to be told that a link has ended? */
-  get unsettled(): boolean {
-    return this.#ended.length > 0
   }
 
   /** Tells of links that have ended, never from within a call that ended them. */

@@ -4,8 +4,6 @@ export const SSL_OP_COOKIE_EXCHANGE = 2 ** 13
 export const SSL_OP_NO_COMPRESSION = 2 ** 17
 export const SSL_OP_NO_RENEGOTIATION = 2 ** 30
 
-export const SSL_MODE_ENABLE_PARTIAL_WRITE = 1
-export const SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER = 2
 export const SSL_MODE_RELEASE_BUFFERS = 16
 
 export const SSL_CTRL_EXTRA_CHAIN_CERT = 14

@@ -6,8 +6,6 @@ import {
   SSL_CTRL_SET_MIN_PROTO_VERSION,
   SSL_CTRL_SET_SESS_CACHE_MODE,
   SSL_CTRL_SET_TLSEXT_TICKET_KEYS,
-  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
-  SSL_MODE_ENABLE_PARTIAL_WRITE,
   SSL_MODE_RELEASE_BUFFERS,
   SSL_OP_COOKIE_EXCHANGE,
   SSL_OP_NO_COMPRESSION,
@@ -93,9 +91,7 @@ export class TlsContext {
       contextSetOptions(context, SSL_OP_COOKIE_EXCHANGE + SSL_OP_NO_QUERY_MTU)
       trustCookies(context)
     }
-    const mode =
-      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS
-    contextControl(context, SSL_CTRL_MODE, mode, null)
+    contextControl(context, SSL_CTRL_MODE, SSL_MODE_RELEASE_BUFFERS, null)
     checked(
       contextControl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, dtls ? DTLS1_2_VERSION : TLS1_2_VERSION, null),
     )

@@ -1,0 +1,63 @@
+import type { IoHandler } from '../io.ts'
+import { isDtls } from './dtls/client-hello.ts'
+import type { DtlsSessions } from './dtls/dtls-sessions.ts'
+import type { Memory } from './memory.ts'
+import { ReceiveRing } from './receive-ring.ts'
+import type { RelaySocket } from './relay-sockets.ts'
+import type { UdpListener } from './udp-listener.ts'
+
+/** Batches that one turn takes from one socket: the more at once, the longer the runs to one destination. */
+const BATCHES_PER_TURN = 4
+
+export interface DatagramReaderOptions {
+  readonly memory: Memory
+  readonly sessions: DtlsSessions
+  readonly handler: () => IoHandler
+}
+
+/** Takes datagrams from sockets that are ready, and hands them to whom they are for. */
+export class DatagramReader {
+  readonly #options: DatagramReaderOptions
+  readonly #ring: ReceiveRing
+
+  constructor(options: DatagramReaderOptions) {
+    this.#options = options
+    this.#ring = new ReceiveRing(options.memory)
+  }
+
+  /** Takes what a socket holds, up to what one turn may. */
+  take(endpoint: UdpListener | RelaySocket): void {
+    let more = true
+    for (let batch = 0; more && batch < BATCHES_PER_TURN; batch++) more = this.#takeBatch(endpoint)
+  }
+
+  /** False where the socket is known to hold no more. */
+  #takeBatch(endpoint: UdpListener | RelaySocket): boolean {
+    const { socket } = endpoint
+    if (!socket.open) return false
+    const handler = this.#options.handler()
+    const { bytes } = this.#options.memory
+    const ring = this.#ring
+    const more = ring.receive(socket.fd)
+    while (socket.open && ring.next()) {
+      if (endpoint.kind === 'listener') this.#fromClient(endpoint, handler)
+      else handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
+    }
+    return more
+  }
+
+  #fromClient(listener: UdpListener, handler: IoHandler): void {
+    const { memory, sessions } = this.#options
+    let { from, offset, length } = this.#ring
+    const { proxied } = listener
+    if (proxied) {
+      if (!proxied.open(from, memory.bytes, offset, length)) return
+      from = proxied.client
+      offset = proxied.offset
+      length = proxied.length
+    }
+    if (listener.dtls >= 0 && isDtls(memory.bytes, offset, length))
+      sessions.receive(listener, from, offset, length)
+    else if (listener.udp >= 0) handler.clientData(listener.udp, from, memory.bytes, offset, length)
+  }
+}

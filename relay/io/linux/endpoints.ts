@@ -1,0 +1,39 @@
+import type { Poller } from './poller.ts'
+import type { RelaySocket } from './relay-sockets.ts'
+import type { StreamConnection } from './streams/stream-connection.ts'
+import type { StreamListener } from './streams/stream-listener.ts'
+import type { UdpListener } from './udp-listener.ts'
+
+/** What a descriptor of the loop is for. */
+export type Endpoint = UdpListener | RelaySocket | StreamListener | StreamConnection
+
+/** What the loop watches, by file descriptor. */
+export class Endpoints {
+  readonly #poller: Poller
+  readonly #byFd: (Endpoint | undefined)[] = []
+
+  constructor(poller: Poller) {
+    this.#poller = poller
+  }
+
+  get(fd: number): Endpoint | undefined {
+    return this.#byFd[fd]
+  }
+
+  /** Watches it for what comes in. */
+  add(endpoint: Endpoint): void {
+    this.#poller.add(endpoint.socket.fd)
+    this.#byFd[endpoint.socket.fd] = endpoint
+  }
+
+  watch({ socket }: Endpoint, events: number): void {
+    this.#poller.watch(socket.fd, events)
+  }
+
+  /** Closes its descriptor, which ends the watching. */
+  close(endpoint: Endpoint): void {
+    const { socket } = endpoint
+    if (this.#byFd[socket.fd] === endpoint) this.#byFd[socket.fd] = undefined
+    socket.close()
+  }
+}

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { describe, it, type TestContext } from 'node:test'
+import tls from 'node:tls'
+import { selfSigned } from '../../testing/certificate.ts'
+import { ended } from '../../testing/ended.ts'
+import { bindingRequest, channelData, readBytes } from '../../testing/frames.ts'
+import { started, tcpClient } from '../../testing/setup.ts'
+import { LinuxIo } from '../linux-io.ts'
+import { openSessions } from '../openssl/tls-session.ts'
+
+const material = await selfSigned('relay.example.org')
+
+/** A relay that sends everything back to whoever sent it. */
+async function echoing(t: TestContext) {
+  const { io, seen } = started(t, () => new LinuxIo())
+  seen.onClientData = (link, from, buffer, offset, length) =>
+    io.sendToClient(link, from, buffer, offset, length)
+  io.setTls(material)
+  const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })
+  return { io, seen, port }
+}
+
+async function tlsClient(t: TestContext, port: number): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  socket.on('error', () => undefined)
+  t.after(() => void socket.destroy())
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+function descriptors(): number {
+  return readdirSync('/proc/self/fd').length
+}
+
+describe('streams of LinuxIo', { timeout: 30_000 }, () => {
+  it('give back every descriptor and every session of OpenSSL, however they end', async (t) => {
+    const { io, seen, port } = await echoing(t)
+    const before = [descriptors(), openSessions()]
+    const clients = [
+      ...(await Promise.all(Array.from({ length: 10 }, () => tcpClient(t, port)))),
+      ...(await Promise.all(Array.from({ length: 10 }, () => tlsClient(t, port)))),
+    ]
+    for (const client of clients) {
+      client.write(bindingRequest())
+      await readBytes(client, 20)
+    }
+    const stalled = await tcpClient(t, port)
+    stalled.write(Buffer.from([0x16, 3, 1, 2, 0, 1]))
+    const links = seen.streams()
+    await seen.until(() => io.counters.streamsOpen === 21)
+    clients[0]!.destroy()
+    clients[1]!.resetAndDestroy()
+    clients[2]!.end()
+    clients[3]!.write('no frame')
+    io.closeLink(links[4]!.id)
+    clients[10]!.destroy()
+    clients[11]!.write('no frame')
+    io.closeLink(links[12]!.id)
+    for (const client of clients) client.resume()
+    stalled.destroy()
+    await seen.until(() => seen.closedLinks.length === 8)
+    const gone = clients.filter((_, i) => ![0, 1, 2, 3, 4, 10, 11, 12].includes(i)).map(ended)
+    await io.close()
+    await Promise.all([...gone, ...clients.map((client) => client.destroy())])
+    assert.ok(descriptors() <= before[0]!, `${descriptors()} descriptors`)
+    assert.equal(openSessions(), before[1])
+    assert.equal(io.counters.streamsOpen, 0)
+  })
+
+  it('carry frames of every size over TLS, in records that hold several', async (t) => {
+    const { port } = await echoing(t)
+    const client = await tlsClient(t, port)
+    const sizes = [0, 1, 3, 160, 1200, 16_380, 16_384, 40_000, 65_535]
+    const sent = Buffer.concat([
+      bindingRequest(),
+      ...sizes.map((size) => channelData(0x4000, randomBytes(size))),
+    ])
+    client.write(sent)
+    assert.ok((await readBytes(client, sent.length)).equals(sent))
+  })
+
+  it('keep their order and lose nothing small while more clients send than may gather at once', async (t) => {
+    const { port } = await echoing(t)
+    const clients = await Promise.all(Array.from({ length: 100 }, () => tcpClient(t, port)))
+    const sent = Buffer.concat([
+      bindingRequest(),
+      ...Array.from({ length: 200 }, (_, i) => channelData(0x4000, randomBytes(i))),
+    ])
+    for (const client of clients) client.write(sent)
+    for (const client of clients) assert.ok((await readBytes(client, sent.length)).equals(sent))
+  })
+
+  it('drop the oldest media of a TLS client that reads too slowly, and the stream stays whole', async (t) => {
+    const { io, seen, port } = await echoing(t)
+    seen.onClientData = () => undefined
+    const client = await tlsClient(t, port)
+    client.pause().write(bindingRequest())
+    await seen.until(() => seen.streams().length === 1)
+    const { id, remote } = seen.streams()[0]!
+    const payload = Buffer.alloc(1200)
+    let sent = 0
+    while (io.counters.clientQueueDrops < 100) {
+      payload.writeUInt32BE(sent++)
+      const frame = channelData(0x4001, payload)
+      io.sendToClient(id, remote!, frame, 0, frame.length)
+      if (sent % 32 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    const drops = io.counters.clientQueueDrops
+    const numbers: number[] = []
+    while (numbers.at(-1) !== sent - 1) {
+      const frame = await readBytes(client, 1204)
+      assert.equal(frame.readUInt32BE(0), 0x400104b0)
+      numbers.push(frame.readUInt32BE(4))
+    }
+    assert.equal(numbers.length + drops, sent)
+  })
+})
