@@ -13,6 +13,7 @@ import { greeting } from './local/greeting.ts'
 import { thisMachine } from './local/host-address.ts'
 import { LocalDriver } from './local/local-driver.ts'
 import type { StandaloneOptions } from './local/options.ts'
+import { RevocationFiles } from './local/revocation-files.ts'
 import type { StateDirectory } from './local/state-directory.ts'
 import { systemClock } from './queue/clock.ts'
 import { WorkQueue } from './queue/work-queue.ts'
@@ -63,6 +64,7 @@ export class LocalOperator {
       trustLoopback: true,
       apiKeys: () => apiKeys,
       reviewReportToken: (token) => this.#driver.reviewReportToken(token),
+      revocations: new RevocationFiles(state),
       extrasOf: (key) => ({
         status: this.#driver.statusOf(key),
         certificateHint: this.#driver.certificateHint(key),

@@ -20,6 +20,7 @@ import { LeaderElection } from './kube/lease.ts'
 import { KubeMetrics } from './kube/metrics.ts'
 import { type OperatorOptions, parseOptions, USAGE } from './kube/options.ts'
 import { RelayTokens } from './kube/relay-tokens.ts'
+import { KubeRevocationStore } from './kube/revocation-store.ts'
 import { ServingEndpoint } from './kube/serving-endpoint.ts'
 import { World } from './kube/world.ts'
 import { systemClock } from './queue/clock.ts'
@@ -240,6 +241,7 @@ export class Operator {
       fleet: this.fleet,
       issue: createIceIssuer(),
       reviewReportToken: (token) => relayTokens.review(token),
+      revocations: new KubeRevocationStore(this.#client, this.world),
       apiKeys: () => this.#apiKeys.keys(),
       kubernetes: kubernetesAccess(this.#free),
       certificate: this.#serving.certificate(),

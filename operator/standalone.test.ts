@@ -158,6 +158,41 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
     }
   })
 
+  test('a revoked user loses the calls on every relay within a report, and gets no new ones, until taken back', async (t) => {
+    const servers = await ice()
+    const calls = await Promise.all(servers.map((server) => allocate(t, server)))
+    const path = `${url}/v1/clusters/here/test/revocations`
+    const active = async () => (await relays()).reduce((sum, { allocations }) => sum + allocations, 0)
+    await eventually('two calls', 5000, async () => ((await active()) === 2 ? true : undefined))
+    const user = /:(.*)$/.exec(servers[0]?.username ?? '')?.[1] || servers[0]?.username
+    const postedAtMs = performance.now()
+    const answer = await fetch(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user }),
+    })
+    assert.equal(answer.status, 201)
+    const { revocation } = (await answer.json()) as { revocation: { id: string } }
+    for (const { client } of calls) {
+      const refusal = await eventually('the call to end', 10_000, () =>
+        client.refresh().then(
+          () => undefined,
+          (error: Error) => error.message,
+        ),
+      )
+      assert.match(refusal, /403/)
+    }
+    t.diagnostic(
+      `POST to the end of the calls on both relays: ${Math.round(performance.now() - postedAtMs)} ms`,
+    )
+    await eventually('no call', 5000, async () => ((await active()) === 0 ? true : undefined))
+    await assert.rejects(allocate(t, servers[0]), /403/)
+    const undone = await fetch(`${path}/${revocation.id}`, { method: 'DELETE' })
+    assert.equal(undone.status, 200)
+    const again = await eventually('a new call', 10_000, () => allocate(t, servers[0]).catch(() => undefined))
+    await again.client.refresh(0)
+  })
+
   test('a relay that dies is handed out no more, and another takes its place', async (t) => {
     const pids = children()
     assert.equal(pids.length, 2)

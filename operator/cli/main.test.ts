@@ -17,7 +17,7 @@ test('without a command, and with --help, it lists the commands', async () => {
   for (const args of [[], ['--help']]) {
     const { status, out } = await turnfleet(...args)
     assert.equal(status, 0)
-    for (const command of ['check', 'standalone', 'operator', 'relay'])
+    for (const command of ['check', 'revoke', 'standalone', 'operator', 'relay'])
       assert.ok(out.includes(`  ${command} `))
   }
 })

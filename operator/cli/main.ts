@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { fileURLToPath } from 'node:url'
 import { runCheck } from './check.ts'
+import { runRevoke } from './revoke.ts'
 
 const USAGE = `turnfleet <command> [options]
 
   check URL…    allocate and echo through TURN URLs, and say what fails
+  revoke        end the calls of a user on every relay, and refuse new ones
   standalone    a fleet on this machine, from TurnCluster files
   operator      the Kubernetes operator
   relay         one relay, from its configuration file
@@ -24,6 +26,8 @@ const program = command === undefined ? undefined : PROGRAMS[command]
 if (program !== undefined) become(fileURLToPath(new URL(program, import.meta.url)), rest)
 else if (command === 'check')
   process.exitCode = await runCheck(rest, process.stdout, process.stderr, process.env)
+else if (command === 'revoke')
+  process.exitCode = await runRevoke(rest, process.stdout, process.stderr, process.env)
 else {
   const asked = command === undefined || command === '--help' || command === '-h' || command === 'help'
   const stream = asked ? process.stdout : process.stderr

@@ -1,6 +1,7 @@
 import type { RelayAddress } from '../../relay/api/config.ts'
 import type { KeyRingFile, SharedKey } from '../../relay/api/credentials-config.ts'
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
+import type { RevocationList } from '../../relay/api/revocations.ts'
 import type { TurnCluster, TurnClusterStatus } from '../api/turn-cluster.ts'
 
 /**
@@ -94,6 +95,8 @@ export interface ObservedCluster {
   /** By relay uid. */
   loads: ReadonlyMap<string, RelayLoad>
   checks: ReadonlyMap<string, RelayCheck>
+  /** Undefined: what keeps them cannot be read; what is known stays in force. */
+  revocations?: RevocationList | undefined
   /** Hash of the relay configuration in force, undefined when it was never written. */
   configHash?: string
   /** Hash of the relay configuration that the spec asks for (`operator/specs` makes both). */
@@ -165,6 +168,10 @@ export interface Fleet {
   checks(key: ClusterKey): ReadonlyMap<string, RelayCheck>
   /** Starts a check unless one runs for that relay and address; `onChange` fires when it ends. */
   startCheck(key: ClusterKey, uid: string, address: string): void
+  /** Whose credentials the relays of the cluster refuse; undefined: not known yet, and nothing is said of it. */
+  revocations(key: ClusterKey): RevocationList | undefined
+  /** Takes a list unless a newer one is known; relays that have another get it with their next report. */
+  setRevocations(key: ClusterKey, list: RevocationList): void
   setDirectives(key: ClusterKey, byUid: ReadonlyMap<string, Directives>): void
   publish(cluster: PublishedCluster): void
   published(key: ClusterKey): PublishedCluster | undefined

@@ -31,6 +31,7 @@ export async function reconcile(
     fleet.forget(key)
     return undefined
   }
+  if (observed.revocations) fleet.setRevocations(key, observed.revocations)
   const nowMs = reconciler.now()
   const { actions, view, scaling, memory } = plan(observed, { nowMs, startedAtMs, memory: memories.get(key) })
   // Clients are sent elsewhere before a relay is told to drain.

@@ -1,4 +1,5 @@
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
+import type { RevocationList } from '../../relay/api/revocations.ts'
 import type { ClusterKey, Fleet, PublishedCluster, RelayCheck, RelayLoad } from '../controller/contract.ts'
 import { type CheckOutcome, type CheckTarget, type RelayCheckLimits, RelayChecks } from './relay-checks.ts'
 
@@ -36,6 +37,7 @@ interface ClusterMemory {
   loads: Map<string, RelayLoad>
   directives?: ReadonlyMap<string, Directives>
   published?: PublishedCluster
+  revocations?: RevocationList
   countTimer?: NodeJS.Timeout
   countChangedAtMs: number
 }
@@ -76,8 +78,12 @@ class FleetRegistry implements Fleet {
       if (!before || mattersAtOnce(before.report, report)) this.#notify(report.cluster)
       else if (countsDiffer(before.report, report)) this.#notifyOfCounts(report.cluster, memory, nowMs)
     }
-    if (!memory.directives) return this.#keepGoing(report)
-    return memory.directives.get(report.uid) ?? this.#carryOn()
+    const directives = memory.directives
+      ? (memory.directives.get(report.uid) ?? this.#carryOn())
+      : this.#keepGoing(report)
+    const { revocations } = memory
+    const lags = revocations && (report.revocations ?? 0) < revocations.generation
+    return lags ? { ...directives, revocations } : directives
   }
 
   loads(key: ClusterKey): ReadonlyMap<string, RelayLoad> {
@@ -90,6 +96,15 @@ class FleetRegistry implements Fleet {
 
   startCheck(key: ClusterKey, uid: string, address: string): void {
     this.#checks.start({ key, uid, address })
+  }
+
+  revocations(key: ClusterKey): RevocationList | undefined {
+    return this.#clusters.get(key)?.revocations
+  }
+
+  setRevocations(key: ClusterKey, list: RevocationList): void {
+    const memory = this.#clusters.get(key) ?? this.#create(key)
+    if (memory && list.generation >= (memory.revocations?.generation ?? 0)) memory.revocations = list
   }
 
   setDirectives(key: ClusterKey, byUid: ReadonlyMap<string, Directives>): void {

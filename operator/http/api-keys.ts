@@ -25,6 +25,8 @@ const apiKey = z.strictObject({
     .array(z.string().regex(/^https?:\/\/[^/]+$/, 'must be an origin such as https://app.example.org'))
     .max(100)
     .optional(),
+  /** May revoke users, too: whoever holds it can end any call. */
+  revoke: z.boolean().default(false),
   perMinute: z.number().min(1).max(1_000_000).default(600),
 })
 

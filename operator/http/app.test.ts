@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LoadReport } from '../../relay/api/load-report.ts'
+import { NO_REVOCATIONS } from '../../relay/api/revocations.ts'
 import type { Fleet } from '../controller/contract.ts'
 import { createFleet } from '../fleet/registry.ts'
 import { createApiKey } from './api-keys.ts'
 import { type AppOptions, createApp } from './app.ts'
 import type { IceIssuer } from './ice-routes.ts'
 import type { Access } from './kubernetes-access.ts'
+import type { RevocationStore } from './revocation-routes.ts'
 
 const KEY = 'turn/public'
 const NOW_MS = 1_700_000_000_000
@@ -40,6 +42,16 @@ function publish(fleet: Fleet, key = KEY, relays = 1): void {
   })
 }
 
+function inMemory(): RevocationStore {
+  let list = NO_REVOCATIONS
+  return {
+    async update(_key, change) {
+      list = change(list)
+      return list
+    },
+  }
+}
+
 function appWith(options: Partial<AppOptions> = {}) {
   const fleet = createFleet({ checker: () => Promise.reject(new Error('unused')), nowMs: () => NOW_MS })
   publish(fleet)
@@ -48,6 +60,7 @@ function appWith(options: Partial<AppOptions> = {}) {
     issue,
     reviewReportToken: async (token) =>
       token === 'relay-token' ? { uid: 'u0', namespace: 'turn' } : undefined,
+    revocations: inMemory(),
     nowMs: () => NOW_MS,
     ...options,
   })

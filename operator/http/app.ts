@@ -14,6 +14,7 @@ import { type IceIssuer, iceRoutes } from './ice-routes.ts'
 import type { KubernetesAccess } from './kubernetes-access.ts'
 import { type OperatorMetrics, operatorMetrics } from './metrics.ts'
 import { type ReportTokenReviewer, reportRoute } from './report-route.ts'
+import { type RevocationStore, revocationRoutes } from './revocation-routes.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -29,6 +30,7 @@ export interface AppOptions {
   fleet: Fleet
   issue: IceIssuer
   reviewReportToken: ReportTokenReviewer
+  revocations: RevocationStore
   apiKeys?: () => readonly ApiKey[]
   kubernetes?: KubernetesAccess
   /** Callers on this machine need no key: standalone mode. */
@@ -91,6 +93,7 @@ export function createApp(options: AppOptions): App {
   iceRoutes(server, { fleet, issue: options.issue, authentication, metrics, nowMs })
   reportRoute(server, { fleet, reviewReportToken: options.reviewReportToken, nowMs })
   clusterRoutes(server, { fleet, authentication, extrasOf: options.extrasOf ?? (() => ({})), nowMs })
+  revocationRoutes(server, { fleet, store: options.revocations, authentication, nowMs })
   consoleRoutes(server, authentication)
   server.get('/metrics', async (request, reply) => {
     await authentication.requirePath(request.principal, '/metrics')

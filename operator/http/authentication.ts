@@ -66,6 +66,21 @@ export class Authentication {
     return keys.filter((_, index) => answers[index])
   }
 
+  /** Whether the caller may see, add or take back revocations of a cluster. */
+  async mayRevoke(
+    principal: Principal,
+    verb: 'get' | 'create' | 'delete',
+    key: ClusterKey,
+  ): Promise<boolean> {
+    if (principal.kind === 'loopback') return true
+    if (principal.kind === 'api-key') {
+      const { clusters, revoke } = principal.key
+      return revoke && (clusters?.includes(key) ?? true)
+    }
+    const [namespace = '', name = ''] = key.split('/')
+    return this.#authorized(principal.identity, { verb, subresource: 'revocations', namespace, name })
+  }
+
   /** For pages and metrics, which belong to no cluster: an API key is not enough. */
   async requirePath(principal: Principal, path: string): Promise<void> {
     if (principal.kind === 'loopback') return

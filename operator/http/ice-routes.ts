@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { concerns, type RevocationList } from '../../relay/api/revocations.ts'
 import type { Fleet, PublishedCluster } from '../controller/contract.ts'
 import type { IceServer } from '../credentials/issue.ts'
 import type { Authentication, Principal } from './authentication.ts'
@@ -89,11 +90,20 @@ async function answerIce(
   const cluster = fleet.published(key)
   if (!cluster) throw notFound(`TurnCluster ${key} is not known yet`)
   const client = { user: asked.user ?? '', ...(asked.zone === undefined ? {} : { zone: asked.zone }) }
+  refuseRevoked(fleet.revocations(key), client.user, nowMs())
   const answer = issue(cluster, client, nowMs())
   metrics.iceAnswered(key, answer ? 'issued' : 'unavailable')
   if (answer) return { cluster, answer }
   const message = `no relay of ${key} is ready: try again in ${RETRY_AFTER_SECONDS} s, or see the conditions of the TurnCluster`
   throw unavailable('no_relay_ready', message, RETRY_AFTER_SECONDS)
+}
+
+/** A credential that no relay takes would leave the page without a word of why. */
+function refuseRevoked(list: RevocationList | undefined, user: string, nowMs: number): void {
+  const entry = list?.entries.find(
+    (one) => one.user !== undefined && concerns(one, { user }) && Date.parse(one.until) > nowMs,
+  )
+  if (entry) throw new HttpError(403, 'revoked', `this user is revoked until ${entry.until}`)
 }
 
 async function chooseCluster(

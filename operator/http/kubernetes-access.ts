@@ -11,7 +11,12 @@ export interface TokenIdentity {
 
 /** What a caller wants to do, in the words of a SubjectAccessReview. */
 export type Access =
-  | { verb: 'get' | 'list' | 'create'; subresource?: 'ice'; namespace?: string; name?: string }
+  | {
+      verb: 'get' | 'list' | 'create' | 'delete'
+      subresource?: 'ice' | 'revocations'
+      namespace?: string
+      name?: string
+    }
   | { verb: 'get'; path: string }
 
 /** Questions to the API server: TokenReview and SubjectAccessReview. */

@@ -1,3 +1,4 @@
+import { NO_REVOCATIONS, type RevocationList } from '../../relay/api/revocations.ts'
 import { canonicalJson, contentHash } from '../api/hash.ts'
 import { ANNOTATION_ADDRESSES, ANNOTATION_CONFIG, ANNOTATION_DRAIN, FIELD_MANAGER } from '../api/labels.ts'
 import { GROUP, KIND, type TurnCluster, type TurnClusterStatus, VERSION } from '../api/turn-cluster.ts'
@@ -14,8 +15,9 @@ import type {
 import type { Clock } from '../queue/clock.ts'
 import { type OperatorEndpoint, relayConfigMap } from '../specs/config-map.ts'
 import { keyRingSecret } from '../specs/key-ring-secret.ts'
-import { configMapName, keyRingSecretName } from '../specs/names.ts'
+import { configMapName, keyRingSecretName, revocationsName } from '../specs/names.ts'
 import { type RelayPodInputs, relayPod } from '../specs/pod.ts'
+import { revocationsIn } from '../specs/revocations.ts'
 import { applyOwned, createOwned, deleteExactly, ForeignObjectError } from './apply.ts'
 import { isStatus, type KubeClient } from './client.ts'
 import { writeClusterStatus } from './cluster-status.ts'
@@ -94,6 +96,7 @@ export class KubeDriver implements Driver {
       loads: fleet.loads(key),
       checks: fleet.checks(key),
       ...(configHash === undefined ? {} : { configHash }),
+      revocations: this.#revocations(cluster),
       desiredConfigHash,
     }
   }
@@ -238,6 +241,12 @@ export class KubeDriver implements Driver {
     } catch (error) {
       return judgeReadError(error)
     }
+  }
+
+  /** Undefined: somebody made the ConfigMap malformed. */
+  #revocations({ metadata: { name, namespace, uid } }: TurnCluster): RevocationList | undefined {
+    const stored = this.#options.world.configMaps.get(`${namespace}/${revocationsName(name)}`)
+    return stored && isOwnedBy(stored, uid) ? revocationsIn(stored.data) : NO_REVOCATIONS
   }
 
   #dataHash(configMap: ConfigMapObject): string {

@@ -8,6 +8,7 @@ import type { LocalRelay } from './local-relay.ts'
 /** Files that the relays of a cluster share. */
 export interface ClusterFiles {
   keysFile: string
+  revocationsFile: string
   tls?: { certFile: string; keyFile: string }
 }
 

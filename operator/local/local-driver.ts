@@ -17,6 +17,7 @@ import { LocalRelay } from './local-relay.ts'
 import { MachinePorts } from './machine-ports.ts'
 import { freeLoopbackPort } from './port-plan.ts'
 import { RestartBackoff } from './restart-backoff.ts'
+import { RevocationFiles } from './revocation-files.ts'
 import type { StateDirectory } from './state-directory.ts'
 
 export interface LocalDriverOptions {
@@ -46,6 +47,7 @@ interface LocalCluster {
 export class LocalDriver implements Driver {
   readonly #options: LocalDriverOptions
   readonly #secrets: ClusterSecrets
+  readonly #revocations: RevocationFiles
   readonly #clusters = new Map<ClusterKey, LocalCluster>()
   readonly #relays = new Map<string, LocalRelay>()
   readonly #backoff = new RestartBackoff()
@@ -54,9 +56,10 @@ export class LocalDriver implements Driver {
   constructor(options: LocalDriverOptions) {
     this.#options = options
     this.#secrets = new ClusterSecrets(options.state)
+    this.#revocations = new RevocationFiles(options.state)
     this.#ports = new MachinePorts({
       inUse: () => [...this.#relays.values()].map(({ ports }) => ports),
-      relaysWanted: () => this.#relaysWanted(),
+      clusters: () => [...this.#clusters.values()].map(({ cluster }) => cluster),
       say: options.say,
     })
   }
@@ -127,6 +130,7 @@ export class LocalDriver implements Driver {
       loads,
       checks: fleet.checks(key),
       ...(known.configHash === undefined ? {} : { configHash: known.configHash }),
+      revocations: this.#revocations.list(key),
       desiredConfigHash: localConfigHash(cluster, this.#files(cluster)),
     }
   }
@@ -230,7 +234,11 @@ export class LocalDriver implements Driver {
 
   #files(cluster: TurnCluster): ClusterFiles {
     const tls = this.#secrets.tlsPaths(cluster)
-    return { keysFile: this.#secrets.keyRingPath(cluster), ...(tls ? { tls } : {}) }
+    return {
+      keysFile: this.#secrets.keyRingPath(cluster),
+      revocationsFile: this.#revocations.path(keyOf(cluster)),
+      ...(tls ? { tls } : {}),
+    }
   }
 
   #revision(cluster: TurnCluster): string {
@@ -271,13 +279,6 @@ export class LocalDriver implements Driver {
 
   #of(key: ClusterKey): LocalRelay[] {
     return [...this.#relays.values()].filter((relay) => relay.options.key === key)
-  }
-
-  #relaysWanted(): number {
-    return [...this.#clusters.values()].reduce((sum, { cluster: { spec } }) => {
-      const { enabled, maxReplicas } = spec.autoscaling
-      return sum + (enabled ? maxReplicas : spec.replicas)
-    }, 0)
   }
 }
 

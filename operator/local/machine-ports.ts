@@ -5,8 +5,8 @@ import { chooseListenerPorts, chooseRelayPorts, probePort, type RelayPorts, slic
 export interface MachinePortsOptions {
   /** Ports of every relay that runs here. */
   inUse: () => readonly RelayPorts[]
-  /** Relays that the clusters of this machine want together. */
-  relaysWanted: () => number
+  /** The clusters of this machine. */
+  clusters: () => readonly TurnCluster[]
   say: (message: string) => void
 }
 
@@ -41,7 +41,7 @@ export class MachinePorts {
   }
 
   #relayPorts({ spec: { network } }: TurnCluster): RelayPorts['relay'] {
-    const slices = slicesFor(this.#options.relaysWanted())
+    const slices = slicesFor(relaysWanted(this.#options.clusters()))
     const taken = this.#options.inUse().map(({ relay }) => relay)
     const chosen = chooseRelayPorts(network.relayPorts, slices, taken)
     if (chosen) return chosen
@@ -74,4 +74,11 @@ export class MachinePorts {
 
 function wantedPorts({ spec }: TurnCluster): number[] {
   return effectiveListeners(spec).map(({ port }) => port)
+}
+
+/** Relays that clusters want together. */
+function relaysWanted(clusters: readonly TurnCluster[]): number {
+  return clusters.reduce((sum, { spec: { autoscaling, replicas } }) => {
+    return sum + (autoscaling.enabled ? autoscaling.maxReplicas : replicas)
+  }, 0)
 }

@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path'
 /**
  * Where standalone mode keeps what must outlive it:
  * `<namespace>/secrets/<name>/…` key rings and certificates, as Secrets would hold them;
+ * `<namespace>/revocations/<name>/revocations.yaml` whose credentials are refused;
  * `<namespace>/relays/<uid>/…` configuration and token of each running relay;
  * `<namespace>/logs/<name>.log` what relays said;
  * `compile-cache` what Node keeps to start relays faster.
@@ -38,6 +39,10 @@ export class StateDirectory {
 
   secret(namespace: string, name: string, entry: string): string {
     return join(this.path, namespace, 'secrets', name, entry)
+  }
+
+  revocations(namespace: string, name: string): string {
+    return join(this.path, namespace, 'revocations', name, 'revocations.yaml')
   }
 
   relay(namespace: string, uid: string): string {

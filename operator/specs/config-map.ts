@@ -40,6 +40,7 @@ function configMapData(cluster: TurnCluster, operator: OperatorEndpoint | undefi
   const config = relayConfigFor(cluster, {
     addressesFile: RELAY_FILES.addresses,
     keysFile: RELAY_FILES.keys,
+    revocationsFile: RELAY_FILES.revocations,
     tls: { certFile: RELAY_FILES.tlsCertificate, keyFile: RELAY_FILES.tlsKey },
     ...(operator && {
       operator: {

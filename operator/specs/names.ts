@@ -14,6 +14,7 @@ export const RELAY_FILES = {
   operatorCa: '/etc/turnfleet/config/operator-ca.crt',
   addresses: '/etc/turnfleet/pod/addresses',
   keys: '/etc/turnfleet/keys/keys.yaml',
+  revocations: '/etc/turnfleet/revocations/revocations.yaml',
   tlsCertificate: '/etc/turnfleet/tls/tls.crt',
   tlsKey: '/etc/turnfleet/tls/tls.key',
   token: '/var/run/secrets/turnfleet.dev/token',
@@ -38,6 +39,11 @@ export function configMapName(cluster: string): string {
   return `${cluster}-relay`
 }
 
+/** The ConfigMap that keeps a cluster's revocations. */
+export function revocationsName(cluster: string): string {
+  return `${cluster}-revocations`
+}
+
 /** The key ring's Secret: the one that the spec names, else the one that the operator makes. */
 export function keyRingSecretName({ metadata, spec }: Pick<TurnCluster, 'metadata' | 'spec'>): string {
   return spec.credentials.secretName ?? `${metadata.name}-turn-keys`
@@ -53,7 +59,11 @@ export function relaySelector(cluster: string): string {
   return `${LABEL_CLUSTER}=${cluster},${LABEL_COMPONENT}=${COMPONENT_RELAY}`
 }
 
-export function ownerReference({ metadata }: Pick<TurnCluster, 'metadata'>): OwnerReference {
+export function ownerReference({
+  metadata,
+}: {
+  metadata: Pick<TurnCluster['metadata'], 'name' | 'uid'>
+}): OwnerReference {
   return {
     apiVersion: `${GROUP}/${VERSION}`,
     kind: KIND,

@@ -55,7 +55,7 @@ export interface Probe {
 
 export interface Volume {
   name: string
-  configMap?: { name: string }
+  configMap?: { name: string; optional?: boolean }
   secret?: { secretName: string; defaultMode: number }
   downwardAPI?: { items: { path: string; fieldRef: { fieldPath: string } }[] }
   projected?: {

@@ -10,6 +10,7 @@ export interface RelayPlace {
   addressesFile?: string
   addresses?: RelayConfigInput['relay']['addresses']
   keysFile: string
+  revocationsFile?: string
   /** Used where the spec has `tls` or a TLS listener. */
   tls?: { certFile: string; keyFile: string }
   operator?: RelayConfigInput['operator']
@@ -41,6 +42,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
     credentials: {
       keysFile: place.keysFile,
       ...(spec.credentials.thirdParty && { thirdParty: spec.credentials.thirdParty }),
+      ...(place.revocationsFile !== undefined && { revocationsFile: place.revocationsFile }),
     },
     peers: {
       mode: spec.peers.mode === 'Public' ? 'public' : 'private',

@@ -1,19 +1,20 @@
 import { REPORT_TOKEN_AUDIENCE } from '../../relay/api/load-report.ts'
 import { ANNOTATION_ADDRESSES } from '../api/labels.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
-import { configMapName, keyRingSecretName, RELAY_FILES } from './names.ts'
+import { configMapName, keyRingSecretName, RELAY_FILES, revocationsName } from './names.ts'
 import type { Container, Volume } from './objects.ts'
 
 /** Mode 0440: the relay's group reads. */
 const GROUP_READ = 0o440
 const TOKEN_SECONDS = 3600
 
-/** None is optional: a Secret that is deleted later leaves its last content with the relays that run. */
+/** Only the revocations are optional, as most clusters have none: a Secret that is deleted later leaves its last content with the relays that run. */
 export function relayVolumes(cluster: TurnCluster): Volume[] {
   const tls = cluster.spec.tls
   return [
     { name: 'config', configMap: { name: configMapName(cluster.metadata.name) } },
     { name: 'keys', secret: { secretName: keyRingSecretName(cluster), defaultMode: GROUP_READ } },
+    { name: 'revocations', configMap: { name: revocationsName(cluster.metadata.name), optional: true } },
     ...(tls ? [{ name: 'tls', secret: { secretName: tls.secretName, defaultMode: GROUP_READ } }] : []),
     {
       name: 'pod',
@@ -47,6 +48,7 @@ export function relayMounts(cluster: TurnCluster): Container['volumeMounts'] {
   const mounts = [
     { name: 'config', file: RELAY_FILES.config },
     { name: 'keys', file: RELAY_FILES.keys },
+    { name: 'revocations', file: RELAY_FILES.revocations },
     ...(cluster.spec.tls ? [{ name: 'tls', file: RELAY_FILES.tlsKey }] : []),
     { name: 'pod', file: RELAY_FILES.addresses },
     { name: 'token', file: RELAY_FILES.token },

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** Entries of one list: each is looked up in constant time, but all of them travel to every relay. */
-const REVOCATIONS_MAX = 1000
+export const REVOCATIONS_MAX = 1000
 /** Longest text of an entry, in characters: a USERNAME has at most 508 bytes (RFC 8489 §14.3). */
 const NAME_MAX = 508
 

@@ -21,6 +21,8 @@ export interface FakeRelay {
   /** Every answer that the operator gave, the newest last. */
   directives: Directives[]
   draining: boolean
+  /** Generation of the revocations that it was told. */
+  revocations: number
   /** What a report was refused with. */
   errors: string[]
 }
@@ -151,6 +153,7 @@ export class FakeKubelet {
       silent: false,
       directives: [],
       draining: false,
+      revocations: 0,
       errors: [],
     })
     this.#report(name)
@@ -242,6 +245,7 @@ export class FakeKubelet {
     const answer = JSON.parse(text) as Directives
     relay.directives.push(answer)
     relay.draining = answer.drain
+    relay.revocations = answer.revocations?.generation ?? relay.revocations
     this.#sequence.set(name, report.sequence + 1)
   }
 
@@ -267,7 +271,10 @@ export class FakeKubelet {
     }
   }
 
-  #loadReport({ pod, allocations, draining }: FakeRelay, cluster: string): Omit<LoadReport, 'listeners'> {
+  #loadReport(
+    { pod, allocations, draining, revocations }: FakeRelay,
+    cluster: string,
+  ): Omit<LoadReport, 'listeners'> {
     const { name, uid = '', annotations = {}, creationTimestamp = '' } = pod.metadata
     const addresses = JSON.parse(annotations['turnfleet.dev/addresses'] ?? '[]') as { advertise: string }[]
     return {
@@ -287,6 +294,7 @@ export class FakeKubelet {
       addresses: addresses.map(({ advertise }) => advertise),
       keyIds: ['k'],
       problems: [],
+      revocations,
       rssBytes: 50_000_000,
       cpuSecondsTotal: 1,
     }
@@ -312,7 +320,7 @@ export class FakeKubelet {
 
 /** One request over TLS that is verified against `ca`, and what came back. */
 export function send(
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'DELETE',
   url: string,
   bearer: string,
   ca: string,

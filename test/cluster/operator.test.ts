@@ -29,6 +29,7 @@ let operator: Operator
 let port: number
 let token: string
 let apiKey: string
+let moderatorKey: string
 /** Whether the check through a relay's public address passes. */
 let reachable = true
 
@@ -44,7 +45,9 @@ before(async () => {
   ;[port = 0] = await freePorts(1)
   const made = createApiKey({ id: 'web-app' })
   apiKey = made.key
-  const keys = { 'api-keys.yaml': btoa(JSON.stringify([made.entry])) }
+  const moderator = createApiKey({ id: 'moderator', revoke: true })
+  moderatorKey = moderator.key
+  const keys = { 'api-keys.yaml': btoa(JSON.stringify([made.entry, moderator.entry])) }
   await api.create({
     apiVersion: 'v1',
     kind: 'Secret',
@@ -108,6 +111,26 @@ async function ask(bearer: string): Promise<{ status: number; body: unknown }> {
     body,
   })
   return { status, body: JSON.parse(text) }
+}
+
+interface RevocationsView {
+  generation: number
+  revocation?: { id: string }
+  revocations: { id: string; user?: string }[]
+  relays: { reporting: number; acknowledged: number }
+}
+
+/** The revocations of the cluster `public`. */
+async function revocations(
+  method: 'GET' | 'POST' | 'DELETE' = 'GET',
+  change: { id?: string; body?: object; bearer?: string } = {},
+): Promise<{ status: number; view: RevocationsView }> {
+  const path = `/v1/clusters/${NAMESPACE}/public/revocations${change.id ? `/${change.id}` : ''}`
+  const bearer = change.bearer ?? moderatorKey
+  const { body } = change
+  const url = `https://127.0.0.1:${port}${path}`
+  const { status, text } = await send(method, url, bearer, await authority(), body ? { body } : {})
+  return { status, view: JSON.parse(text) as RevocationsView }
 }
 
 async function create(name: string, spec: object): Promise<Cluster> {
@@ -207,6 +230,32 @@ test('the web app gets ICE servers with its API key, and a pod with its token wh
   assert.match(page.text, /turnfleet_operator_reflector_lists_total\{kind="Pod"\} 1/)
 })
 
+test('a revocation is kept in a ConfigMap of the cluster, and reaches every relay with its next report', async () => {
+  assert.equal((await revocations('POST', { body: { user: 'mallory' }, bearer: apiKey })).status, 403)
+  const startedAt = performance.now()
+  const added = await revocations('POST', { body: { user: 'mallory', for: '1h' } })
+  assert.equal(added.status, 201, JSON.stringify(added.view))
+  await api.until('every relay has it', async () => (await revocations()).view.relays.acknowledged === 2)
+  console.log(`POST to its acknowledgement by both relays: ${Math.round(performance.now() - startedAt)} ms`)
+  const kept = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-revocations')
+  assert.equal(kept?.metadata.ownerReferences?.[0]?.uid, (await read('public')).metadata.uid)
+  assert.match(kept?.data?.['revocations.yaml'] ?? '', /"user": "mallory"/)
+  const volumes = (await pods('public')).map(
+    (pod) => (pod.spec as { volumes?: { name: string; configMap?: object }[] }).volumes ?? [],
+  )
+  for (const volume of volumes.map((all) => all.find(({ name }) => name === 'revocations'))) {
+    assert.partialDeepStrictEqual(volume?.configMap, { name: 'public-revocations', optional: true })
+  }
+  const parallel = await Promise.all(
+    ['a', 'b', 'c', 'd'].map((user) => revocations('POST', { body: { user } })),
+  )
+  assert.deepEqual(
+    parallel.map(({ status }) => status),
+    [201, 201, 201, 201],
+  )
+  assert.equal((await revocations()).view.revocations.length, 5, 'none of those made at once is lost')
+})
+
 test('an idle operator writes nothing', async () => {
   const objects = async () =>
     [...(await pods('public')), await read('public')].map(({ metadata }) => metadata.resourceVersion)
@@ -238,6 +287,18 @@ test('an operator restart changes nothing', async () => {
   )
   assert.deepEqual((await read('public')).status, statusBefore)
   assert.deepEqual((await operatorWrites()).slice(writesBefore.length), [])
+})
+
+test('revocations outlive the operator, and a relay that knows none gets the whole list', async () => {
+  const { view } = await revocations()
+  assert.equal(view.revocations.length, 5)
+  const [forgetful] = [...kubelet.relays.values()]
+  forgetful!.revocations = 0
+  await api.until('it has them again', async () => forgetful!.revocations === view.generation)
+  const { id = '' } = view.revocations.find(({ user }) => user === 'mallory') ?? {}
+  const { status, view: after } = await revocations('DELETE', { id })
+  assert.deepEqual([status, after.revocations.length], [200, 4])
+  await api.until('every relay has heard', async () => (await revocations()).view.relays.acknowledged === 2)
 })
 
 test('a relay that dies is unpublished at once, and one whose pod is deleted is replaced', async () => {

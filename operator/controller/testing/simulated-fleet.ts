@@ -147,6 +147,12 @@ export class SimulatedFleet implements Driver, Fleet {
     this.publishedOf = cluster
   }
 
+  revocations(): undefined {
+    return undefined
+  }
+
+  setRevocations(): void {}
+
   published(): PublishedCluster | undefined {
     return this.publishedOf
   }
