@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { BindFailure, Link } from '../turn/contract.ts'
+import type { Offload } from '../turn/offload.ts'
 import type { TcpPeerHandler, TcpPeers } from './tcp-peers.ts'
 
 /**
@@ -133,6 +134,8 @@ export interface RelayIo {
   readonly tcpPeers?: TcpPeers
   /** Whether it serves dtls listeners; absent: it does not. */
   readonly dtls?: boolean
+  /** What forwards application data below the state machine, where this layer has such a thing. */
+  readonly offload?: Offload
   start(handler: IoHandler): void
   /** Milliseconds of a monotonic clock; the same throughout a batch where reading it costs. */
   now(): number

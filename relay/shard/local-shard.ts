@@ -8,6 +8,7 @@ import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
 import { Shard, type ShardEvent } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
+import { withOffloaded } from './traffic.ts'
 
 /** A stream without an allocation that says nothing for so long is closed. */
 const STREAM_IDLE_SECONDS = 60
@@ -34,6 +35,7 @@ export class LocalShard implements Shards {
       crypto: nodeCrypto,
       dontFragment: io.dontFragment ?? false,
       tcpPeers: io.tcpPeers !== undefined,
+      offload: io.offload,
     })
     this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent })
     io.setStreamLimits(streamLimits(config))
@@ -47,6 +49,7 @@ export class LocalShard implements Shards {
 
   syncClock(): void {
     this.#shard.syncClock()
+    this.#machine.tickOffload(this.#io.now())
   }
 
   listen: Shards['listen'] = (options) => this.#io.listen(options)
@@ -85,7 +88,7 @@ export class LocalShard implements Shards {
       channels: machine.channelCount,
       peerConnections: machine.peerConnectionCount,
       counters: machine.counters,
-      traffic: this.#shard.traffic,
+      traffic: withOffloaded(this.#shard.traffic, machine.offloaded),
       io: this.#io.counters,
     }
   }

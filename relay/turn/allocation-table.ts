@@ -4,6 +4,7 @@ import { CHANNEL_NUMBER_MIN } from '../stun/channel-data.ts'
 import { NumberMap } from '../stun/number-map.ts'
 import { type Allocation, Channel, type FiveTuple, Permission, RelaySocket } from './allocation.ts'
 import type { Link } from './contract.ts'
+import type { Offloading } from './offloading.ts'
 import type { PeerVerdict } from './peer-policy.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Slab } from './slab.ts'
@@ -34,7 +35,10 @@ export class AllocationTable {
   /** Allocations with two 5-tuples. */
   #moving = 0
 
-  constructor(seed: number) {
+  readonly #offloading: Offloading | undefined
+
+  constructor(seed: number, offloading?: Offloading) {
+    this.#offloading = offloading
     this.#byFiveTuple = new AddressMap(ALLOCATIONS_MAX, seed)
     this.#byRelayed = new AddressMap(ALLOCATIONS_MAX * 2, seed)
     this.#permissionByIp = new AddressMap(PERMISSIONS_MAX, seed)
@@ -131,6 +135,7 @@ export class AllocationTable {
   takeNext(allocation: Allocation): void {
     const { mobility } = allocation
     if (!mobility?.next) return
+    this.#offloading?.forget(allocation)
     this.#byFiveTuple.delete(allocation.link.id, allocation.client)
     allocation.link = mobility.next.link
     allocation.client = mobility.next.client
@@ -164,6 +169,7 @@ export class AllocationTable {
   }
 
   removeRelay(relay: RelaySocket): void {
+    this.#offloading?.forget(relay.allocation)
     this.#forgetRelay(relay)
     relay.allocation.relays = without(relay.allocation.relays, relay)
   }
@@ -191,6 +197,7 @@ export class AllocationTable {
   }
 
   removePermission(allocation: Allocation, permission: Permission): void {
+    this.#offloading?.forgetPermission(permission)
     this.#permissionByIp.delete(allocation.index, permission.address, ANY_PORT)
     this.#permissions.remove(permission.index)
     allocation.permissions = without(allocation.permissions, permission)
@@ -216,6 +223,7 @@ export class AllocationTable {
   }
 
   removeChannel(allocation: Allocation, channel: Channel): void {
+    this.#offloading?.forgetChannel(channel)
     this.#channelByPeer.delete(allocation.index, channel.peer)
     this.#channelByNumber.delete(channelKey(allocation, channel.number))
     this.#channels.remove(channel.index)

@@ -5,6 +5,7 @@ import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
 import type { AllocationEvent, Link, RelayTransport } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
+import { UNTRIED } from './offload.ts'
 import type { PeerPolicy, PeerVerdict } from './peer-policy.ts'
 import type { QuotaHolder } from './quota.ts'
 import type { Realm } from './realm.ts'
@@ -52,6 +53,8 @@ export class Permission {
   /** Channels that rest on it. */
   channels = 0
   index = -1
+  /** Its handle where data passes below the machine. */
+  offloaded: number = UNTRIED
 
   constructor(address: TransportAddress, verdict: PeerVerdict) {
     this.address = address
@@ -66,6 +69,7 @@ export class Channel {
   readonly permission: Permission
   expiresAt = 0
   index = -1
+  offloaded: number = UNTRIED
 
   constructor(number: number, peer: TransportAddress, permission: Permission) {
     this.number = number
@@ -139,6 +143,7 @@ export class Allocation extends Timer {
   readonly dontFragment: boolean
   /** Its number in the table. */
   index = -1
+  offloaded: number = UNTRIED
   /** True once every relay socket is bound and the client was told. */
   live = false
   openedAt = 0

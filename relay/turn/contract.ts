@@ -36,6 +36,8 @@ export interface Link {
   readonly local: TransportAddress
   /** The client of a stream; undefined for a UDP listener. */
   readonly remote: TransportAddress | undefined
+  /** What comes by it passed a balancer that speaks for its clients (PROXY protocol). */
+  readonly proxied?: boolean
 }
 
 /** Where a packet goes on; one instance is reused, valid until the next call. The buffer is the one handed in. */

@@ -11,6 +11,8 @@ import { knownAttributes } from './known-attributes.ts'
 import { TicketMint } from './mobility-ticket.ts'
 import { NatDiscovery } from './nat-discovery.ts'
 import { NonceMint } from './nonce.ts'
+import type { Offload } from './offload.ts'
+import { Offloading } from './offloading.ts'
 import { OutputQueue } from './output-queue.ts'
 import { PeerPolicies } from './peer-policies.ts'
 import { isPeerRefusal } from './peer-policy.ts'
@@ -44,6 +46,8 @@ export interface CoreOptions {
   readonly dontFragment?: boolean
   /** Whether the I/O layer has TCP relay sockets (RFC 6062); absent: it has not. */
   readonly tcpPeers?: boolean
+  /** What forwards application data below this machine; absent: nothing does. */
+  readonly offload?: Offload | undefined
 }
 
 /** What the handlers of a TURN server share: configuration, live state, counters and outputs. */
@@ -54,6 +58,7 @@ export class TurnCore {
   readonly reader = new StunReader()
   readonly writer = new StunWriter()
   readonly links = new Map<number, Link>()
+  readonly offloading: Offloading | undefined
   readonly table: AllocationTable
   readonly timers = new TimerWheel<Allocation | Reservation | PeerConnection>()
   readonly reservations: Reservations
@@ -93,7 +98,8 @@ export class TurnCore {
     this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
     const seeds = crypto.randomBytes(12)
     this.#instance = readUint32(seeds, 8)
-    this.table = new AllocationTable(readUint32(seeds, 0))
+    this.offloading = options.offload && new Offloading(this, options.offload)
+    this.table = new AllocationTable(readUint32(seeds, 0), this.offloading)
     this.unauthenticatedBySource = new SourceBudget(readUint32(seeds, 4))
     this.reservations = new Reservations(crypto)
     this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
@@ -186,6 +192,7 @@ export class TurnCore {
     for (const permission of allocation.permissions) {
       if (isPeerRefusal(permission.verdict)) this.table.removePermission(allocation, permission)
     }
+    this.offloading?.renew(allocation)
     for (const connection of allocation.connections) {
       if (peerRefusal(this, allocation, connection.peer)) this.connections.end(connection, 'closed')
     }

@@ -22,6 +22,7 @@ import { type Forward, isStream } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import type { DropReason } from './drops.ts'
 import { arrive, isNext } from './mobility.ts'
+import { UNTRIED } from './offload.ts'
 
 const DATA_INDICATION = messageType(METHOD.Data, CLASS.Indication)
 /** Largest value of a STUN message's length field that is a multiple of four. */
@@ -129,6 +130,7 @@ export class DataPath {
     if (!allocation.policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
     const relay = allocation.relayOf(peer.family)
     if (!relay) return this.#drop('no-permission')
+    if (permission.offloaded === UNTRIED) this.#core.offloading?.take(allocation, permission)
     if (!this.#withinRate(allocation, length, now)) return this.#drop('rate-limit')
     allocation.clientPackets++
     allocation.clientBytes += length
@@ -172,6 +174,7 @@ export class DataPath {
     if (!allocation.policy.admits(permission.verdict, peer)) return this.#drop('peer-refused')
     if (length > BODY_BYTES_MAX - xorAddressBytes(peer.family) - ATTRIBUTE_HEADER_BYTES)
       return this.#drop('malformed')
+    if (permission.offloaded === UNTRIED) this.#core.offloading?.take(allocation, permission)
     if (!this.#withinRate(allocation, length, now)) return this.#drop('rate-limit')
     allocation.peerPackets++
     allocation.peerBytes += length
@@ -206,7 +209,9 @@ export class DataPath {
   }
 
   #withinRate(allocation: Allocation, length: number, now: number): boolean {
-    const { limits } = this.#core.config
+    const { offloading, config } = this.#core
+    if (offloading && allocation.offloaded >= 0) return offloading.charge(allocation, length, now)
+    const { limits } = config
     return (
       allocation.packetBucket.take(1, limits.packetsPerSecondPerAllocation, now) &&
       allocation.byteBucket.take(length, allocation.bytesPerSecond(limits), now)

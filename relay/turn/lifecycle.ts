@@ -95,6 +95,7 @@ export class Lifecycle {
 
   /** Ends an allocation and gives back all that it held. */
   end(allocation: Allocation, reason: AllocationEnd, now: number): void {
+    this.#core.offloading?.forget(allocation)
     if (allocation.live) {
       this.#core.counters.closed[reason]++
       this.#core.outputs.push({

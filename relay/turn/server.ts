@@ -20,6 +20,7 @@ import { dispatch } from './dispatch.ts'
 import { parseAlternates } from './drain.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { arrive } from './mobility.ts'
+import type { OffloadedData } from './offload.ts'
 import { reportPeerError } from './peer-error.ts'
 import type { HandlerContext } from './request.ts'
 import { Responder } from './responder.ts'
@@ -79,6 +80,16 @@ export class TurnServer implements TurnMachine {
   /** Ports that EVEN-PORT holds for a later Allocate. */
   get reservationCount(): number {
     return this.#core.reservations.size
+  }
+
+  /** What passed below this machine: counted in `counters`, but in no `Forward`. */
+  get offloaded(): Readonly<OffloadedData> | undefined {
+    return this.#core.offloading?.totals
+  }
+
+  /** To be called every second or so where something forwards below this machine: takes its counts over. */
+  tickOffload(now: number): void {
+    this.#core.offloading?.tick(now)
   }
 
   get draining(): boolean {

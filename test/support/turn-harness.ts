@@ -24,6 +24,7 @@ import {
   type Output,
   TAIL_ROOM_BYTES,
 } from '../../relay/turn/contract.ts'
+import type { Offload } from '../../relay/turn/offload.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 
@@ -119,7 +120,7 @@ export class TurnHarness {
   /** `io` is what the sockets can do, and who does the cryptography. */
   constructor(
     input: Partial<RelayConfigInput> = {},
-    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: ServerCrypto } = {},
+    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: ServerCrypto; offload?: Offload } = {},
   ) {
     const config = turnServerConfig(relayConfigFor(input))
     this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })

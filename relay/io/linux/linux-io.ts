@@ -70,7 +70,8 @@ export class LinuxIo implements RelayIo {
   #flushPending = false
   #closed = false
 
-  constructor() {
+  constructor(options: { readonly gather?: boolean } = {}) {
+    this.#sockets.gather = options.gather ?? true
     this.#loop = new NodeLoop({
       poller: this.#poller,
       turn: (events, now) => this.#turn(events, now),
@@ -217,7 +218,10 @@ export class LinuxIo implements RelayIo {
   #listenUdp(id: number, protocol: 'udp' | 'dtls', options: ListenerOptions): BoundListener {
     const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#endpoints.add(opened))
     const { local } = socket
-    if (protocol === 'udp') this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined })
+    if (protocol === 'udp') {
+      const proxied = options.proxyFrom !== undefined
+      this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined, proxied })
+    }
     return { id, protocol, address: formatIp(local), port: local.port }
   }
 

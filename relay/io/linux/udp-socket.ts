@@ -38,6 +38,8 @@ export interface UdpSocketOptions {
 
 /** Opens and binds UDP sockets; what it needs for that lies in a `Memory`. */
 export class UdpSocketFactory {
+  /** Whether the kernel may hand over runs of datagrams as one (UDP_GRO), of sockets from now on. */
+  gather = true
   readonly #memory: Memory
   readonly #name: number
   readonly #value: number
@@ -73,7 +75,7 @@ export class UdpSocketFactory {
     if (this.#set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes) < 0)
       this.#set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes)
     // Older kernels hand over datagrams one by one.
-    this.#set(fd, SOL_UDP, UDP_GRO, 1)
+    if (this.gather) this.#set(fd, SOL_UDP, UDP_GRO, 1)
     if (keepErrors && ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
     else if (keepErrors) this.#set(fd, IPPROTO_IP, IP_RECVERR, 1)
     if (dontFragment === undefined) return

@@ -83,5 +83,6 @@ function bind(
   if (!channel) return refuse('channel-limit')
   channel.expiresAt = now + limits.channelLifetimeSeconds * 1000
   lifecycle.arm(allocation, channel.expiresAt, now)
+  core.offloading?.renew(allocation)
   return SUCCESS
 }

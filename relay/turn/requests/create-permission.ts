@@ -19,6 +19,7 @@ export const createPermission: RequestHandler = {
     peers.forEach((peer, i) => {
       refreshPermission(context, request, peer, verdicts[i]!)
     })
+    context.core.offloading?.renew(request.allocation)
     return SUCCESS
   },
 }

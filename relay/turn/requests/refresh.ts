@@ -26,6 +26,7 @@ export const refresh: RequestHandler = {
     if (request.owner.token && request.owner !== allocation.owner) allocation.renew(request.owner)
     if (seconds === 0) endRelays(context, request, relays)
     else for (const relay of relays) extend(context, request, relay, seconds)
+    context.core.offloading?.renew(allocation)
     return {
       kind: 'success',
       attributes: (writer) => {

@@ -1,0 +1,32 @@
+import { LinuxIo } from '../linux-io.ts'
+import { KernelOffload } from './kernel-offload.ts'
+import type { MapSizes } from './maps.ts'
+
+/** Most entries of a kind, whatever the configured limits: some 70 MiB of memory. */
+const ENTRIES_MAX = 262_144
+const ALLOCATIONS_MAX = 65_536
+/** Permissions and channels that an allocation has at work on the average; what is beyond goes through the relay. */
+const PER_ALLOCATION = 4
+
+/** The batched I/O of Linux above the kernel path: what is not forwarded below comes in here. */
+export class KernelIo extends LinuxIo {
+  readonly offload: KernelOffload
+
+  /** Throws where the kernel or the rights for it are missing. */
+  constructor(allocations: number) {
+    // Datagrams that the kernel had gathered for a socket would be too long for the program.
+    super({ gather: false })
+    this.offload = new KernelOffload(mapSizes(allocations))
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
+    this.offload.close()
+  }
+}
+
+function mapSizes(allocations: number): MapSizes {
+  const count = Math.min(allocations, ALLOCATIONS_MAX)
+  const entries = Math.min(count * PER_ALLOCATION, ENTRIES_MAX)
+  return { allocations: count, permissions: entries, channels: entries }
+}

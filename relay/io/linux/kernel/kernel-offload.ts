@@ -1,0 +1,299 @@
+import { hrtime } from 'node:process'
+import type { TransportAddress } from '../../../stun/address.ts'
+import {
+  newOffloadedData,
+  type Offload,
+  type OffloadedAllocationOptions,
+  type OffloadedData,
+  type OffloadedPermissionOptions,
+  type OffloadedRates,
+  REFUSED,
+} from '../../../turn/offload.ts'
+import { Memory } from '../memory.ts'
+import { BPF_MEMORY_BYTES, BpfCalls } from './bpf-calls.ts'
+import { closeHop, localAddress, writeHop } from './hops.ts'
+import { clientKey, endpointKey, numberKey, peerKey, relayKey } from './keys.ts'
+import { ALLOCATION, CHANNEL, PERMISSION, TOTALS, writeAddress } from './layout.ts'
+import type { MappedArray } from './mapped-array.ts'
+import { type MapSizes, Maps } from './maps.ts'
+import { Program } from './program.ts'
+import { charge, writeRates } from './rates.ts'
+import { ROUTES_MEMORY_BYTES, type Route, Routes } from './routes.ts'
+import { Slots } from './slots.ts'
+
+/** A relay that has not said for so long that it lives gets every packet itself. */
+const LEASE_MS = 10_000
+/** A route is asked for again after so many ticks: routes and path MTUs change. */
+const ROUTE_TICKS = 10
+
+interface OpenAllocation {
+  readonly client: TransportAddress
+  readonly listener: TransportAddress
+  readonly key: Uint8Array
+  readonly relayKeys: Map<string, Uint8Array>
+  readonly seen: OffloadedData
+}
+
+interface OpenPermission {
+  readonly allocation: number
+  readonly peer: TransportAddress
+  readonly relay: TransportAddress
+  readonly key: Uint8Array
+}
+
+interface OpenChannel {
+  readonly permission: number
+  readonly numberKey: Uint8Array
+  readonly endpointKey: Uint8Array
+}
+
+/** The kernel path: an eBPF program forwards what stands in its maps, which the state machine fills by this class. */
+export class KernelOffload implements Offload {
+  readonly #memory = new Memory(BPF_MEMORY_BYTES + ROUTES_MEMORY_BYTES + 4096)
+  readonly #calls = new BpfCalls(this.#memory)
+  readonly #routes: Routes
+  readonly #maps: Maps
+  readonly #program: Program
+  readonly #allocationSlots: Slots
+  readonly #permissionSlots: Slots
+  readonly #channelSlots: Slots
+  readonly #allocations: (OpenAllocation | undefined)[] = []
+  readonly #permissions: (OpenPermission | undefined)[] = []
+  readonly #channels: (OpenChannel | undefined)[] = []
+  readonly #data = newOffloadedData()
+  /** What to add to a time of `performance.now` for one of CLOCK_MONOTONIC, which the program reads. */
+  readonly #clockOffsetNs = hrtime.bigint() - BigInt(Math.round(performance.now() * 1e6))
+  #ticks = 0
+
+  /** Throws where the kernel or the rights for it are missing. */
+  constructor(sizes: MapSizes) {
+    this.#maps = new Maps(this.#memory, this.#calls, sizes)
+    try {
+      this.#program = new Program(this.#calls, this.#maps.descriptors)
+      this.#routes = new Routes(this.#memory)
+    } catch (error) {
+      this.#maps.close()
+      throw error
+    }
+    this.#allocationSlots = new Slots(sizes.allocations)
+    this.#permissionSlots = new Slots(sizes.permissions)
+    this.#channelSlots = new Slots(sizes.channels)
+    this.tick(performance.now())
+  }
+
+  /** Interfaces that the program is attached to. */
+  get interfaces(): readonly number[] {
+    return this.#program.interfaces
+  }
+
+  openAllocation(options: OffloadedAllocationOptions): number {
+    const { client } = options
+    const route = this.#route(client, options.listener)
+    const slot = route ? this.#allocationSlots.take(performance.now()) : -1
+    if (!route || slot < 0) return REFUSED
+    const listener = localAddress(options.listener, route)
+    const { allocations } = this.#maps
+    const at = allocations.at(slot)
+    const { view } = allocations
+    allocations.clear(slot)
+    writeAddress(view, at + ALLOCATION.client, client)
+    writeAddress(view, at + ALLOCATION.listener, listener)
+    view.setUint16(at + ALLOCATION.clientPort, client.port)
+    view.setUint16(at + ALLOCATION.listenerPort, listener.port)
+    view.setUint8(at + ALLOCATION.family, client.family)
+    view.setUint8(at + ALLOCATION.dontFragment, options.dontFragment ? 1 : 0)
+    writeHop(allocations, at + ALLOCATION.hop, route)
+    writeRates(allocations, at, options.rates)
+    const key = clientKey(client, listener)
+    if (!this.#maps.point('by_client', key, slot)) {
+      this.#allocationSlots.putBack(slot)
+      return REFUSED
+    }
+    this.#allocations[slot] = {
+      client: client.clone(),
+      listener,
+      key,
+      relayKeys: new Map(),
+      seen: newOffloadedData(),
+    }
+    return slot
+  }
+
+  closeAllocation(slot: number): void {
+    const open = this.#allocations[slot]
+    if (!open) return
+    this.#maps.remove('by_client', open.key)
+    for (const key of open.relayKeys.values()) this.#maps.remove('by_relay', key)
+    this.#allocations[slot] = undefined
+    this.#allocationSlots.give(slot, performance.now())
+  }
+
+  setRates(slot: number, rates: OffloadedRates): void {
+    writeRates(this.#maps.allocations, this.#maps.allocations.at(slot), rates)
+  }
+
+  openPermission(allocation: number, options: OffloadedPermissionOptions): number {
+    const open = this.#allocations[allocation]
+    const route = open && this.#route(options.peer, options.relay)
+    const slot = route ? this.#permissionSlots.take(performance.now()) : -1
+    if (!route || slot < 0) return REFUSED
+    const peer = options.peer.clone()
+    const relay = localAddress(options.relay, route)
+    const { permissions } = this.#maps
+    const at = permissions.at(slot)
+    const { view } = permissions
+    permissions.clear(slot)
+    view.setUint32(at + PERMISSION.allocation, allocation, true)
+    view.setUint8(at + PERMISSION.family, peer.family)
+    view.setUint8(at + PERMISSION.anyPort, options.anyPort ? 1 : 0)
+    writeAddress(view, at + PERMISSION.peer, peer)
+    writeAddress(view, at + PERMISSION.relay, relay)
+    view.setUint16(at + PERMISSION.relayPort, relay.port)
+    writeHop(permissions, at + PERMISSION.hop, route)
+    this.setPermissionEnd(slot, options.untilMs)
+    const key = peerKey(allocation, peer)
+    if (!this.#pointRelay(open, allocation, relay) || !this.#maps.point('by_peer', key, slot)) {
+      this.setPermissionEnd(slot, 0)
+      this.#permissionSlots.putBack(slot)
+      return REFUSED
+    }
+    this.#permissions[slot] = { allocation, peer, relay, key }
+    return slot
+  }
+
+  setPermissionEnd(slot: number, untilMs: number): void {
+    const { permissions } = this.#maps
+    permissions.set64(permissions.at(slot) + PERMISSION.until, this.#kernelTime(untilMs))
+  }
+
+  closePermission(slot: number): void {
+    const open = this.#permissions[slot]
+    if (!open) return
+    this.setPermissionEnd(slot, 0)
+    this.#maps.remove('by_peer', open.key)
+    this.#permissions[slot] = undefined
+    this.#permissionSlots.give(slot, performance.now())
+  }
+
+  openChannel(permission: number, number: number, peerPort: number, untilMs: number): number {
+    const under = this.#permissions[permission]
+    const slot = under ? this.#channelSlots.take(performance.now()) : -1
+    if (!under || slot < 0) return REFUSED
+    const { channels } = this.#maps
+    const at = channels.at(slot)
+    channels.clear(slot)
+    channels.view.setUint32(at + CHANNEL.permission, permission, true)
+    channels.view.setUint16(at + CHANNEL.number, number)
+    channels.view.setUint16(at + CHANNEL.port, peerPort)
+    this.setChannelEnd(slot, untilMs)
+    const byNumber = numberKey(under.allocation, number)
+    const byEndpoint = endpointKey(under.allocation, under.peer, peerPort)
+    if (
+      !this.#maps.point('by_number', byNumber, slot) ||
+      !this.#maps.point('by_endpoint', byEndpoint, slot)
+    ) {
+      this.#maps.remove('by_number', byNumber)
+      this.setChannelEnd(slot, 0)
+      this.#channelSlots.give(slot, performance.now())
+      return REFUSED
+    }
+    this.#countChannels(permission, 1)
+    this.#channels[slot] = { permission, numberKey: byNumber, endpointKey: byEndpoint }
+    return slot
+  }
+
+  setChannelEnd(slot: number, untilMs: number): void {
+    const { channels } = this.#maps
+    channels.set64(channels.at(slot) + CHANNEL.until, this.#kernelTime(untilMs))
+  }
+
+  closeChannel(slot: number): void {
+    const open = this.#channels[slot]
+    if (!open) return
+    this.setChannelEnd(slot, 0)
+    this.#maps.remove('by_number', open.numberKey)
+    this.#maps.remove('by_endpoint', open.endpointKey)
+    this.#countChannels(open.permission, -1)
+    this.#channels[slot] = undefined
+    this.#channelSlots.give(slot, performance.now())
+  }
+
+  charge(slot: number, bytes: number, now: number): boolean {
+    const { allocations } = this.#maps
+    return charge(allocations, allocations.at(slot), bytes, this.#kernelTime(now))
+  }
+
+  collect(slot: number): Readonly<OffloadedData> {
+    const data = this.#data
+    const { allocations } = this.#maps
+    const seen = this.#allocations[slot]?.seen
+    if (!seen) return Object.assign(data, newOffloadedData())
+    const at = allocations.at(slot)
+    const take = (name: keyof OffloadedData, offset: number): void => {
+      const count = allocations.count(at + offset)
+      data[name] = count - seen[name]
+      seen[name] = count
+    }
+    take('clientPackets', ALLOCATION.fromClient + TOTALS.packets)
+    take('clientBytes', ALLOCATION.fromClient + TOTALS.bytes)
+    take('clientFrameBytes', ALLOCATION.fromClient + TOTALS.frameBytes)
+    take('peerPackets', ALLOCATION.fromPeer + TOTALS.packets)
+    take('peerBytes', ALLOCATION.fromPeer + TOTALS.bytes)
+    take('peerFrameBytes', ALLOCATION.fromPeer + TOTALS.frameBytes)
+    take('rateDrops', ALLOCATION.rateDrops)
+    return data
+  }
+
+  tick(now: number): void {
+    this.#maps.lease.set64(0, this.#kernelTime(now + LEASE_MS))
+    this.#ticks++
+    const { allocations, permissions } = this.#maps
+    for (let slot = this.#ticks % ROUTE_TICKS; slot < this.#allocations.length; slot += ROUTE_TICKS) {
+      const open = this.#allocations[slot]
+      if (open) this.#renewHop(allocations, allocations.at(slot) + ALLOCATION.hop, open.client, open.listener)
+    }
+    for (let slot = this.#ticks % ROUTE_TICKS; slot < this.#permissions.length; slot += ROUTE_TICKS) {
+      const open = this.#permissions[slot]
+      if (open) this.#renewHop(permissions, permissions.at(slot) + PERMISSION.hop, open.peer, open.relay)
+    }
+  }
+
+  /** Nothing is forwarded any more when it returns. */
+  close(): void {
+    this.#maps.lease.set64(0, 0n)
+    this.#program.close()
+    this.#routes.close()
+    this.#maps.close()
+  }
+
+  /** The way to a destination, by an interface that packets from there reach the program by. */
+  #route(to: TransportAddress, from: TransportAddress): Route | undefined {
+    const route = this.#routes.find(to, from)
+    return route && this.#program.attach(route.interfaceIndex) ? route : undefined
+  }
+
+  #renewHop(array: MappedArray, at: number, to: TransportAddress, from: TransportAddress): void {
+    const route = this.#route(to, from)
+    if (route) writeHop(array, at, route)
+    else closeHop(array, at)
+  }
+
+  #pointRelay(open: OpenAllocation, slot: number, relay: TransportAddress): boolean {
+    const key = relayKey(relay)
+    const name = key.join()
+    if (open.relayKeys.has(name)) return true
+    if (!this.#maps.point('by_relay', key, slot)) return false
+    open.relayKeys.set(name, key)
+    return true
+  }
+
+  #countChannels(permission: number, change: number): void {
+    const { view } = this.#maps.permissions
+    const at = this.#maps.permissions.at(permission) + PERMISSION.channels
+    if (this.#permissions[permission]) view.setUint16(at, view.getUint16(at, true) + change, true)
+  }
+
+  #kernelTime(ms: number): bigint {
+    return ms <= 0 ? 0n : BigInt(Math.round(ms * 1e6)) + this.#clockOffsetNs
+  }
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import type { KernelOffload } from '../../relay/io/linux/kernel/kernel-offload.ts'
+import type { AddressFamily } from '../../relay/stun/address.ts'
+import { turnServerConfig } from '../../relay/turn/server-config.ts'
+import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
+import { Call, configOf, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
+
+const FAMILIES = [4, 6] as const satisfies readonly AddressFamily[]
+const CHANNEL = 0x4001
+/** From the smallest that the program takes, over all paddings, to what fits beside every header. */
+const SIZES = [8, 9, 20, 33, 46, 47, 48, 160, 161, 162, 163, 511, 512, 513, 1000, 1200, 1201, 1388]
+
+const COMBINATIONS = [true, false].flatMap((pending) =>
+  FAMILIES.flatMap((client) =>
+    FAMILIES.flatMap((peer) => [undefined, CHANNEL].map((channel) => ({ pending, client, peer, channel }))),
+  ),
+)
+
+function payload(size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, i) => i * 31 + size)
+}
+
+const skip = whyNot() ?? false
+
+describe('the kernel path', { skip }, () => {
+  let namespaces: Namespaces
+  let world: RelayWorld
+
+  before(async () => {
+    namespaces = new Namespaces()
+    world = await startWorld(namespaces)
+  })
+
+  after(async () => {
+    await world?.stop()
+    namespaces?.remove()
+  })
+
+  for (const { pending, client, peer, channel } of COMBINATIONS) {
+    const by = channel === undefined ? 'indications' : 'ChannelData'
+    const checksums = pending ? 'left to the hardware' : 'worked out'
+    it(`carries ${by}, IPv${client} client, IPv${peer} peer, checksums ${checksums}`, async () => {
+      namespaces.setChecksumOffload(pending)
+      const call = await Call.open(namespaces, world.ports, { client, peer, channel })
+      // The first packet goes through the machine, which then hands the permission down.
+      await call.toPeer(payload(1), channel)
+      const before = world.throughMachine
+      for (const size of SIZES) {
+        const data = payload(size)
+        assert.deepEqual(await call.toPeer(data, channel), Buffer.from(data))
+        call.heard(await call.toClient(data), channel, data)
+      }
+      assert.equal(world.throughMachine, before)
+    })
+  }
+
+  it('counts what it carries in the totals of the allocation, as the machine does', async () => {
+    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+    await call.toPeer(payload(100), CHANNEL)
+    const before = { ...world.machine.counters }
+    for (const size of [100, 200, 300]) await call.toPeer(payload(size), CHANNEL)
+    for (const size of [50, 60]) await call.toClient(payload(size))
+    call.turn.refresh(performance.now(), 0)
+    await call.until('closed')
+    const closed = world.events.findLast((event) => event.kind === 'allocation-closed')
+    assert.ok(closed?.kind === 'allocation-closed')
+    const { clientPackets, clientBytes, peerPackets, peerBytes } = closed
+    assert.deepEqual([clientPackets, clientBytes, peerPackets, peerBytes], [4, 700, 2, 110])
+    assert.equal(world.machine.counters.clientBytes - before.clientBytes, 600)
+    assert.equal(world.machine.counters.peerPackets - before.peerPackets, 2)
+    await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
+  })
+
+  it('hands up what does not fit into the next link, and what came in fragments', async () => {
+    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+    await call.toPeer(payload(100), CHANNEL)
+    const before = world.throughMachine
+    const fragmented = payload(1600)
+    assert.deepEqual(await call.toPeer(fragmented, CHANNEL), Buffer.from(fragmented))
+    const long = payload(1472)
+    call.heard(await call.toClient(long), CHANNEL, long)
+    assert.equal(world.throughMachine, before + 2)
+  })
+
+  it('forwards no packet under a permission that has expired, however slow the relay is', async () => {
+    const call = await Call.open(namespaces, world.ports, {})
+    await call.toPeer(payload(100))
+    const offload = world.io.offload as KernelOffload
+    const { setPermissionEnd } = offload
+    offload.tick(performance.now())
+    await call.toPeer(payload(100))
+    // What the machine said of the end is what counts: nobody has to come back to take the permission away.
+    const handle = world.lastPermission
+    setPermissionEnd.call(offload, handle, performance.now() - 1)
+    const before = world.throughMachine
+    await call.toPeer(payload(100))
+    assert.equal(world.throughMachine, before + 1)
+  })
+
+  it('forwards nothing once the relay has not said for ten seconds that it lives', async () => {
+    const call = await Call.open(namespaces, world.ports, {})
+    await call.toPeer(payload(100))
+    const before = world.throughMachine
+    world.io.offload!.tick(performance.now() - 10_001)
+    await call.toPeer(payload(100))
+    assert.equal(world.throughMachine, before + 1)
+    world.tick()
+    await call.toPeer(payload(100))
+    assert.equal(world.throughMachine, before + 1)
+  })
+
+  it('takes back what a new peer policy forbids', async () => {
+    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+    await call.toPeer(payload(100), CHANNEL)
+    await call.toPeer(payload(100), CHANNEL)
+    world.machine.updateConfig(turnServerConfig(configOf({ peers: { allow: [ADDRESS.peer[6]] } })))
+    await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
+    await quiet(call.client, () => call.sendToClient(payload(100)))
+    world.machine.updateConfig(turnServerConfig(configOf()))
+  })
+
+  it('holds the packet rate of an allocation, together with what goes through the machine', async () => {
+    const limits = { packetsPerSecondPerAllocation: 50 }
+    world.machine.updateConfig(turnServerConfig(configOf({ limits })))
+    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+    let heard = 0
+    call.peer.on('message', () => heard++)
+    const dropped = world.machine.counters.drops['rate-limit']
+    const started = performance.now()
+    // Every tenth packet is too small for the program.
+    for (let i = 0; i < 300; i++) call.sendToPeer(payload(i % 10 === 0 ? 4 : 160), CHANNEL)
+    await call.settled()
+    world.tick()
+    const most = 50 + ((performance.now() - started) * 50) / 1000
+    assert.ok(heard >= 50 && heard <= most + 1, `${heard} packets passed, and at most ${most} may`)
+    assert.equal(world.machine.counters.drops['rate-limit'] - dropped, 300 - heard)
+    world.machine.updateConfig(turnServerConfig(configOf()))
+  })
+
+  it('leaves what its maps have no room for to the machine', async () => {
+    const small = await startWorld(namespaces, 1)
+    try {
+      const first = await Call.open(namespaces, small.ports, { channel: CHANNEL })
+      const second = await Call.open(namespaces, small.ports, { channel: CHANNEL })
+      for (const call of [first, second]) await call.toPeer(payload(100), CHANNEL)
+      const before = small.throughMachine
+      for (const call of [first, second]) await call.toPeer(payload(100), CHANNEL)
+      assert.equal(small.throughMachine, before + 1)
+    } finally {
+      await small.stop()
+    }
+  })
+})

@@ -1,0 +1,110 @@
+import { execFileSync } from 'node:child_process'
+import dgram from 'node:dgram'
+import { Memory } from '../../../relay/io/linux/memory.ts'
+import { setChecksumOffload } from '../../../relay/io/linux/testing/checksum-offload.ts'
+import { inNamespace } from '../../../relay/io/linux/testing/network-namespace.ts'
+import { UdpSocketFactory } from '../../../relay/io/linux/udp-socket.ts'
+import type { AddressFamily } from '../../../relay/stun/address.ts'
+import { parseAddress } from '../../../relay/stun/address-text.ts'
+
+export type Place = 'client' | 'relay' | 'peer'
+
+const NAMESPACE = (place: Place) => `tf-kernel-${process.pid}-${place}`
+const BUFFER_BYTES = 4_194_304
+
+/** Addresses by place and family; the relay has one towards the client and one towards the peer. */
+export const ADDRESS = {
+  client: { 4: '10.214.1.1', 6: 'fd00:214:1::1' },
+  listener: { 4: '10.214.1.2', 6: 'fd00:214:1::2' },
+  relay: { 4: '10.214.2.2', 6: 'fd00:214:2::2' },
+  peer: { 4: '10.214.2.1', 6: 'fd00:214:2::1' },
+} as const satisfies Record<string, Record<AddressFamily, string>>
+
+/** Why these tests cannot run here; undefined: they can. */
+export function whyNot(): string | undefined {
+  if (process.platform !== 'linux') return 'needs Linux'
+  if (process.getuid?.() !== 0) return 'needs root for network namespaces and eBPF'
+  try {
+    execFileSync('ip', ['netns', 'list'], { stdio: 'ignore' })
+    return undefined
+  } catch {
+    return 'needs ip netns (iproute2)'
+  }
+}
+
+/** A client, a relay and a peer, each in a network namespace, joined by veth pairs whose checksums are offloaded. */
+export class Namespaces {
+  readonly #memory = new Memory(65_536)
+  readonly #factory = new UdpSocketFactory(this.#memory)
+  readonly #sockets: dgram.Socket[] = []
+
+  constructor() {
+    this.#factory.gather = false
+    for (const place of ['client', 'relay', 'peer'] as const) {
+      ip('netns', 'add', NAMESPACE(place))
+      ip('-n', NAMESPACE(place), 'link', 'set', 'lo', 'up')
+    }
+    for (const place of ['client', 'peer'] as const) {
+      const ends = ['netns', NAMESPACE(place), 'type', 'veth', 'peer', 'name', place]
+      ip('link', 'add', 'veth', ...ends, 'netns', NAMESPACE('relay'))
+      const own = place === 'client' ? ADDRESS.listener : ADDRESS.relay
+      for (const family of [4, 6] as const) {
+        const bits = family === 4 ? 24 : 64
+        const flags = family === 6 ? ['nodad'] : []
+        ip(
+          '-n',
+          NAMESPACE(place),
+          'addr',
+          'add',
+          `${ADDRESS[place][family]}/${bits}`,
+          'dev',
+          'veth',
+          ...flags,
+        )
+        ip('-n', NAMESPACE('relay'), 'addr', 'add', `${own[family]}/${bits}`, 'dev', place, ...flags)
+      }
+      ip('-n', NAMESPACE(place), 'link', 'set', 'veth', 'up')
+      ip('-n', NAMESPACE('relay'), 'link', 'set', place, 'up')
+    }
+  }
+
+  readonly relayName = NAMESPACE('relay')
+
+  /** Whether client and peer leave the checksums of what they send to the hardware that a veth pair has not. */
+  setChecksumOffload(on: boolean): void {
+    for (const place of ['client', 'peer'] as const) {
+      inNamespace(NAMESPACE(place), this.relayName, () => setChecksumOffload('veth', on))
+    }
+  }
+
+  /** Runs `ip` in a place. */
+  ip(place: Place, ...args: string[]): void {
+    ip('-n', NAMESPACE(place), ...args)
+  }
+
+  /** The command line that runs a command in a place. */
+  at(place: Place, ...command: string[]): string[] {
+    return ['ip', 'netns', 'exec', NAMESPACE(place), ...command]
+  }
+
+  /** A UDP socket of a place. */
+  socket(place: 'client' | 'peer', family: AddressFamily): dgram.Socket {
+    const bind = parseAddress(ADDRESS[place][family], 0)!
+    const { fd } = inNamespace(NAMESPACE(place), this.relayName, () =>
+      this.#factory.open({ bind, bufferBytes: BUFFER_BYTES, dontFragment: false }),
+    )
+    const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6')
+    socket.bind({ fd, exclusive: true })
+    this.#sockets.push(socket)
+    return socket
+  }
+
+  remove(): void {
+    for (const socket of this.#sockets) socket.close()
+    for (const place of ['client', 'relay', 'peer'] as const) ip('netns', 'del', NAMESPACE(place))
+  }
+}
+
+function ip(...args: string[]): void {
+  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+}
