@@ -7,7 +7,6 @@ import { ERROR } from '../../relay/stun/error-codes.ts'
 import { at, key } from './names.ts'
 import type { World } from './world.ts'
 
-const REST_LIFETIME_SECONDS = 3600
 const CHANNEL_FIRST = 0x4000
 /** How often a call that failed is tried again from another port. */
 const ATTEMPTS_MAX = 8
@@ -84,11 +83,8 @@ export class Caller {
   }
 
   #newClient(): TurnClient {
-    const username = `${Math.floor(this.world.unixSeconds + REST_LIFETIME_SECONDS)}:user${this.id % 4}`
-    const encode = (text: string) => new TextEncoder().encode(text)
     const hmac = this.id % 2 === 0 ? 'hmacSha1' : 'hmacSha256'
-    const mac = this.world.crypto[hmac](encode('rest secret'), encode(username))
-    const password = Buffer.from(mac).toString('base64')
+    const { username, password } = this.world.restCredential(`user${this.id % 4}`, hmac)
     const { transport } = this.habits
     return new TurnClient({ transport, username, password, crypto: this.world.crypto })
   }

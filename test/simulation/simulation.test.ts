@@ -6,12 +6,14 @@ import { formatAddress, formatIp } from '../../relay/stun/address-text.ts'
 import { Caller, type Habits } from './caller.ts'
 import { at } from './names.ts'
 import { Random } from './random.ts'
+import { Rover, type RoverTally } from './rover.ts'
 import { World } from './world.ts'
 
 const RUNS = Number(process.env.SIM_RUNS ?? 20)
 const FIRST_SEED = Number(process.env.SIM_SEED ?? 1)
 const CALLERS = 40
 const PEERS = 12
+const ROVERS = 10
 const PEERS_IPV6 = 4
 const CALL_MS = 20 * 60_000
 /** Longest lifetime, grace and retransmission, and then some. */
@@ -24,6 +26,7 @@ class Scenario {
   readonly world: World
   readonly callers: Caller[] = []
   readonly peers: TransportAddress[] = []
+  readonly roved: RoverTally = { moves: 0, reserved: 0, redeemed: 0, echoes: 0 }
 
   constructor(seed: number) {
     this.random = new Random(seed)
@@ -40,6 +43,8 @@ class Scenario {
     for (let i = 0; i < PEERS_IPV6; i++) this.#addPeer(at(`[2600::${i}]:${5000 + i}`))
     for (let id = 0; id < CALLERS; id++)
       this.world.events.at(this.random.between(0, CALL_MS / 2), () => this.#join(id))
+    for (let id = 0; id < ROVERS; id++)
+      this.world.events.at(this.random.between(0, CALL_MS / 4), () => this.#rove(id))
     this.#every(60_000, () => this.#disturb())
     this.#every(2_000, () => this.#strangers())
     this.#every(CHECK_EVERY_MS, () => this.#checkLiveness())
@@ -88,6 +93,12 @@ class Scenario {
     this.world.events.after(30_000, () => this.#introduce(caller))
   }
 
+  #rove(id: number): void {
+    const ipv4 = this.peers.filter(({ family }) => family === 4)
+    const rover = new Rover(this.world, id, this.random.pick(ipv4), this.roved)
+    this.world.events.after(this.random.between(60_000, CALL_MS / 2), () => rover.leave())
+  }
+
   /** Two callers of this relay learn each other's relayed addresses. */
   #introduce(caller: Caller): void {
     const other = this.random.pick(this.callers)
@@ -106,7 +117,7 @@ class Scenario {
       world.events.after(45_000, () => world.server.endDrain())
     } else if (what === 1 && world.checker.model.denied.size < 3)
       this.#deny(formatIp(random.pick(this.peers)))
-    else if (what === 2) world.revoke(`user${random.below(4)}`)
+    else if (what === 2) world.revoke(random.pick(['user0', 'user1', 'user2', 'user3', 'rover0']))
     else if (what === 3) this.#rotateNonceKeys()
   }
 
@@ -172,12 +183,14 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
     t.diagnostic(
       JSON.stringify({
         ...tally,
+        ...scenario.roved,
         carried: network.carried,
         lost: network.lost,
         duplicated: network.duplicated,
       }),
     )
     assert.ok(tally.opened > 10 && tally.toPeers > 100 && tally.toClients > 100, 'nothing was tested')
+    assert.ok(scenario.roved.moves > 3 && scenario.roved.echoes > 10, 'nobody moved')
   })
 }
 

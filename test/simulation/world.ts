@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { relayConfig } from '../../relay/api/config.ts'
 import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../relay/stun/address.ts'
 import { formatAddress } from '../../relay/stun/address-text.ts'
@@ -7,10 +6,11 @@ import type { ServerCrypto } from '../../relay/stun/crypto.ts'
 import { type Forward, HEAD_ROOM_BYTES, type Output, TAIL_ROOM_BYTES } from '../../relay/turn/contract.ts'
 import { LocalQuota } from '../../relay/turn/quota.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
-import { type TurnServerConfig, turnServerConfig } from '../../relay/turn/server-config.ts'
+import type { TurnServerConfig } from '../../relay/turn/server-config.ts'
 import { Checker } from './checker.ts'
+import { REST_SECRET, simulatedConfig } from './config.ts'
 import { EventQueue } from './event-queue.ts'
-import { at, key, RELAY_IP, RELAY_IPV6 } from './names.ts'
+import { at, key, RELAY_IP } from './names.ts'
 import { Network, type PathQuality } from './network.ts'
 import type { Random } from './random.ts'
 
@@ -18,6 +18,7 @@ const PACKET_BYTES_MAX = 2048
 const UDP_LINK = 1
 /** Share of the messages that strangers learn. */
 const OVERHEAR = 0.2
+const REST_LIFETIME_SECONDS = 3600
 const EPOCH_MS = 1_800_000_000_000
 
 /** What receives packets at an address of the virtual network. */
@@ -58,19 +59,7 @@ export class World {
     this.random = random
     this.crypto = { ...nodeCrypto, randomBytes: (length) => random.bytes(length) }
     this.network = new Network(this.events, random, quality)
-    this.#config = turnServerConfig(
-      relayConfig.parse({
-        realm: 'sim',
-        listeners: [{ protocol: 'udp', port: 3478 }],
-        relay: {
-          addresses: [{ advertise: RELAY_IP }, { advertise: RELAY_IPV6 }],
-          ports: { min: 50_000, max: 50_255 },
-        },
-        credentials: { keys: [{ id: 'k', secret: 'rest secret' }], offerSha256: random.chance(0.5) },
-        nonceKeys: [{ id: 'n', secret: 'nonce secret' }],
-        limits: { ...limits, nonceLifetimeSeconds: 120, allocationLifetimeSeconds: 300 },
-      }),
-    )
+    this.#config = simulatedConfig(limits, random.chance(0.5))
     const { crypto, quota } = this
     this.server = new TurnServer({
       config: this.#config,
@@ -158,6 +147,14 @@ export class World {
   replay(stranger: TransportAddress, bytes: Uint8Array): void {
     this.checker.strangers.add(key(UDP_LINK, stranger))
     this.fromClient(UDP_LINK, stranger, bytes)
+  }
+
+  /** A TURN REST credential of this world, good for an hour. */
+  restCredential(user: string, hmac: 'hmacSha1' | 'hmacSha256' = 'hmacSha1') {
+    const username = `${Math.floor(this.unixSeconds + REST_LIFETIME_SECONDS)}:${user}`
+    const encode = (text: string) => new TextEncoder().encode(text)
+    const mac = this.crypto[hmac](encode(REST_SECRET), encode(username))
+    return { username, password: Buffer.from(mac).toString('base64') }
   }
 
   reconfigure(change: (config: TurnServerConfig) => TurnServerConfig): void {
@@ -257,6 +254,7 @@ export class World {
   }
 
   #forwardFromClient(client: string, forward: Forward): void {
+    this.checker.model.sentFrom(client)
     const to = forward.to.clone()
     const bytes = this.#taken(forward)
     if (forward.target === 'client') {
