@@ -1,4 +1,5 @@
 import type { TransportAddress } from '../stun/address.ts'
+import { ATTRIBUTE } from '../stun/attribute-types.ts'
 import { METHOD } from '../stun/methods.ts'
 import { authenticate } from './authenticate.ts'
 import type { Link } from './contract.ts'
@@ -16,6 +17,7 @@ import type {
   RequestHandler,
 } from './request.ts'
 import { allocate } from './requests/allocate.ts'
+import { asksForTcp } from './requests/allocate-tcp.ts'
 import { binding } from './requests/binding.ts'
 import { channelBind } from './requests/channel-bind.ts'
 import { connect } from './requests/connect.ts'
@@ -107,8 +109,12 @@ function admit(core: TurnCore, request: Request): Outcome | undefined {
   return core.revocations.includes(owner, core.unixSeconds(request.now)) ? refuse('revoked') : undefined
 }
 
-/** The attributes of RFC 5780 are for Binding, and for UDP: a stream is never answered by another way (§3). */
+/**
+ * The attributes of RFC 5780 are for Binding, and for UDP: a stream is never answered by another way (§3). Beside
+ * TCP, DONT-FRAGMENT is known to be out of place (RFC 6062 §5.1).
+ */
 function knownTo(core: TurnCore, { reader, from }: Request): ReadonlySet<number> {
+  if (core.relaysTcp && asksForTcp(reader)) return new Set([...core.knownAttributes, ATTRIBUTE.DontFragment])
   const discovers = reader.method === METHOD.Binding && from.transport === 'udp'
   return discovers && core.natDiscovery.siteOf(from) ? DISCOVERY_ATTRIBUTES : core.knownAttributes
 }
