@@ -73,14 +73,24 @@ export class TcpRelay {
     return connection
   }
 
-  /** A client on a new stream whose ConnectionBind splices it to a connection; `early` comes in the same write. */
-  async spliced(connection: number, early: Uint8Array = new Uint8Array()): Promise<net.Socket> {
+  /**
+   * A client on a new stream whose ConnectionBind splices it to a connection, after `before`; `early` comes in the
+   * same write.
+   */
+  async spliced(
+    connection: number,
+    early: Uint8Array = new Uint8Array(),
+    before: (link: number) => void = () => undefined,
+  ): Promise<net.Socket> {
     const { port } = await this.io.listen({ protocol: 'tcp', address: '127.0.0.1', port: 0 })
     const client = await tcpClient(this.#context, port)
-    const before = this.seen.links.size
-    this.seen.afterClientData = (link) => this.peers.splice(connection, link)
+    const links = this.seen.links.size
+    this.seen.afterClientData = (link) => {
+      before(link)
+      this.peers.splice(connection, link)
+    }
     client.write(Buffer.concat([connectionBind(), early]))
-    await this.seen.until(() => this.seen.links.size > before)
+    await this.seen.until(() => this.seen.links.size > links)
     this.seen.afterClientData = () => undefined
     return client
   }

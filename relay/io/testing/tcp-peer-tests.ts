@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import { formatIp } from '../../stun/address-text.ts'
+import { DEFAULT_STREAM_LIMITS } from '../io.ts'
 import { ended } from './ended.ts'
-import { bindingRequest, readBytes } from './frames.ts'
+import { bindingRequest, channelData, readBytes } from './frames.ts'
 import { type CreateIo, literal, started } from './setup.ts'
 import { TcpRelay } from './tcp-peer-setup.ts'
 
@@ -13,6 +14,17 @@ interface Ends {
   readonly connection: number
   readonly client: Socket
   readonly peer: Socket
+}
+
+/** What is counted, once it grows no more. */
+async function settled(count: () => number): Promise<number> {
+  let last = 0
+  for (let same = 0; same < 3 || last === 0; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    same = count() === last ? same + 1 : 0
+    last = count()
+  }
+  return last
 }
 
 /** TCP relay sockets and their connections (RFC 6062), of an I/O layer that has them. */
@@ -125,6 +137,23 @@ export function tcpPeerTests(create: CreateIo): void {
       client.destroy()
     })
 
+    it('are heard after all that waits for the client', async (t) => {
+      if (!able(t)) return
+      const relay = await TcpRelay.open(t, create)
+      relay.io.setStreamLimits({ ...DEFAULT_STREAM_LIMITS, queueBytes: 32_000_000 })
+      const server = await relay.server()
+      const connection = await relay.connect(server.port)
+      const frames = Array.from({ length: 250 }, () => channelData(0x4000, randomBytes(64_000)))
+      const to = literal('127.0.0.1', 9)
+      const client = await relay.spliced(connection, undefined, (link) => {
+        for (const frame of frames) relay.io.sendToClient(link, to, frame, 0, frame.length)
+      })
+      ;(await server.next()).write('raw')
+      await relay.seen.until(() => relay.seen.spliced.peer === 3)
+      const expected = Buffer.concat([...frames, Buffer.from('raw')])
+      assert.ok((await readBytes(client, expected.length)).equals(expected))
+    })
+
     it('are read from no faster than the client reads, and lose nothing', async (t) => {
       if (!able(t)) return
       const relay = await TcpRelay.open(t, create)
@@ -134,11 +163,7 @@ export function tcpPeerTests(create: CreateIo): void {
       const peer = await server.next()
       const sent = randomBytes(32_000_000)
       peer.write(sent)
-      let read = -1
-      while (read !== relay.seen.spliced.peer || read === 0) {
-        read = relay.seen.spliced.peer
-        await new Promise((resolve) => setTimeout(resolve, 30))
-      }
+      const read = await settled(() => relay.seen.spliced.peer)
       assert.ok(read < 16_000_000, `${read} bytes were read for a client that reads none`)
       assert.ok((await readBytes(client, sent.length)).equals(sent))
     })
@@ -191,11 +216,15 @@ export function tcpPeerTests(create: CreateIo): void {
       if (!able(t)) return
       const relay = await TcpRelay.open(t, create)
       const server = await relay.server()
-      const connection = await relay.connect(server.port)
+      const client = await relay.spliced(await relay.connect(server.port))
+      const peer = await server.next()
+      // What the peer does not read backs up at the client, and is there unread when the peer has closed.
+      peer.pause()
+      client.pause()
+      client.write(Buffer.alloc(32_000_000))
       const sent = randomBytes(1_000_000)
-      ;(await server.next()).end(sent)
-      const client = await relay.spliced(connection)
-      client.write('unread')
+      peer.end(sent)
+      await settled(() => relay.seen.spliced.client + relay.seen.spliced.peer)
       assert.ok((await readBytes(client, sent.length)).equals(sent))
     })
 

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { TcpAllocation } from '../../../test/support/tcp-allocation.ts'
-import { OTHER_USER } from '../../../test/support/turn-harness.ts'
+import { address, OTHER_USER } from '../../../test/support/turn-harness.ts'
 import { formatAddress } from '../../stun/address-text.ts'
+import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import { METHOD } from '../../stun/methods.ts'
+import type { StunWriter } from '../../stun/writer.ts'
 
 const PEER = '8.8.8.8:5000'
 
@@ -95,7 +97,9 @@ test('Connect on a UDP allocation is answered 400', () => {
   const tcp = new TcpAllocation()
   const udp = tcp.harness.client()
   udp.allocate()
-  assert.equal(udp.request(METHOD.Connect, (writer) => writer)?.code, 400)
+  const toPeer = (writer: StunWriter) => void writer.addXorAddress(ATTRIBUTE.XorPeerAddress, address(PEER))
+  assert.equal(udp.request(METHOD.Connect, toPeer)?.code, 400)
+  assert.deepEqual(tcp.connectPeers(), [])
 })
 
 test('a flood of Connects is bounded for an allocation and for the relay, and says 508', () => {
