@@ -4,6 +4,8 @@ import { Duplex } from 'node:stream'
 export interface RawEnd {
   /** Reading was stopped or goes on. */
   watch(): void
+  /** Have all frames gone? */
+  framesGone(): boolean
   /** Writes bytes; false while some of them wait for the system. */
   write(bytes: Uint8Array): boolean
   /** Does nothing wait for the system? */
@@ -50,12 +52,13 @@ export class RawStream extends Duplex {
     this.#end.watch()
   }
 
-  override _write(chunk: Uint8Array, _encoding: BufferEncoding, done: () => void): void {
-    if (this.#end.write(chunk)) {
+  override _write(chunk: Uint8Array, encoding: BufferEncoding, done: () => void): void {
+    if (!this.#end.framesGone()) this.#drained = () => this._write(chunk, encoding, done)
+    else if (!this.#end.write(chunk)) this.#drained = done
+    else {
       done()
       return
     }
-    this.#drained = done
     this.#end.watch()
   }
 

@@ -114,6 +114,7 @@ export class StreamConnection {
     this.#phase = 'raw'
     const port = {
       watch: () => this.#watch(),
+      framesGone: () => this.#output.framesGone(),
       write: (bytes: Uint8Array) => this.#output.pushRaw(bytes),
       idle: () => this.#output.idle,
       shutdown: () => this.#shutdown(),

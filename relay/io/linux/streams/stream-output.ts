@@ -103,9 +103,14 @@ export class StreamOutput {
     }
   }
 
-  /** Bytes that are no frames: none of them is ever dropped. Returns false while some wait. */
-  pushRaw(bytes: Uint8Array): boolean {
+  /** Whether bytes that are no frames may follow: what waits of frames goes first. */
+  framesGone(): boolean {
     this.flush()
+    return this.#queue.empty
+  }
+
+  /** Bytes that are no frames, once those have gone: none of them is ever dropped. Returns false while some wait. */
+  pushRaw(bytes: Uint8Array): boolean {
     for (let at = 0; at < bytes.length && !this.#broken; at += GATHER_BYTES) {
       const part = bytes.subarray(at, at + GATHER_BYTES)
       const { memory, raw } = this.#buffers
