@@ -110,6 +110,23 @@ export const SPEC_RULES: readonly SpecRule[] = [
   },
   {
     at: '',
+    cel:
+      '!has(self.natDiscovery) || ' +
+      '(self.natDiscovery.alternatePort < self.network.relayPorts.min || self.natDiscovery.alternatePort > self.network.relayPorts.max) && ' +
+      "(has(self.listeners) ? self.listeners.exists(l, l.protocol == 'UDP' && !has(l.proxyProtocol)) && self.listeners.all(l, " +
+      'l.port != self.natDiscovery.alternatePort) : self.natDiscovery.alternatePort != 3478)',
+    message:
+      'natDiscovery needs a UDP listener without proxyProtocol, and a port for alternatePort that no listener has and that lies outside network.relayPorts',
+    broken: (spec) => {
+      const port = spec.natDiscovery?.alternatePort
+      if (port === undefined) return false
+      const listeners = effectiveListeners(spec)
+      const taken = inRange(spec, port) || listeners.some((l) => l.port === port)
+      return taken || !listeners.some((l) => l.protocol === 'UDP' && !l.proxyProtocol)
+    },
+  },
+  {
+    at: '',
     cel: "!has(self.listeners) || has(self.tls) || self.listeners.all(l, !(l.protocol in ['TLS', 'DTLS']))",
     message: 'a TLS or DTLS listener needs a certificate: set tls.secretName, or remove the listener',
     broken: (spec) => !spec.tls && (spec.listeners ?? []).some((l) => ['TLS', 'DTLS'].includes(l.protocol)),

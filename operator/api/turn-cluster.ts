@@ -227,6 +227,20 @@ export const turnClusterSpec = z.object({
     .describe(
       'What clients connect to, on every relay. Absent: UDP and TCP 3478, and TLS 443 where tls is set.',
     ),
+  natDiscovery: z
+    .object({
+      alternatePort: z
+        .int()
+        .min(1024)
+        .max(65535)
+        .describe(
+          'Second UDP port beside that of the first UDP listener without proxyProtocol; open it from everywhere.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Lets clients learn how their NAT behaves (RFC 5780) from relays whose node has two public addresses of one family; on others, and in standalone mode, it is off.',
+    ),
   network: network.prefault({}).describe('Addresses and ports of the relays.'),
   tls: tls.optional().describe('Certificate of the TLS listeners.'),
   credentials: credentials.prefault({}).describe('Keys that the credentials of clients are made with.'),

@@ -41,6 +41,7 @@ const spec = fc.record(
     replicas: mostly(fc.integer({ min: 0, max: 1000 }), of(-1, 1001)),
     listeners: fc.array(listener, { minLength: 1, maxLength: 3 }),
     network: fc.record({ relayPorts }),
+    natDiscovery: mostly(of(undefined), fc.record({ alternatePort: of(3479, 443) })),
     tls: fc.record(
       { secretName: text, hostname: of('{address}.turn.example.org') },
       { requiredKeys: ['secretName'] },

@@ -73,6 +73,10 @@ function listenerPorts(cluster: TurnCluster): ContainerPort[] {
     const key = `${transport}/${port}`
     if (!ports.has(key)) ports.set(key, { name, containerPort: port, hostPort: port, protocol: transport })
   }
+  const alternate = cluster.spec.natDiscovery?.alternatePort
+  if (alternate !== undefined) {
+    ports.set(`UDP/${alternate}`, { containerPort: alternate, hostPort: alternate, protocol: 'UDP' })
+  }
   return [...ports.values()]
 }
 

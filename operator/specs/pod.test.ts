@@ -58,6 +58,15 @@ test('DTLS and UDP are one port of the node', () => {
   )
 })
 
+test('the alternate port of NAT discovery is declared, so that no other relay of the node has it', () => {
+  const { ports } = containerOf({ natDiscovery: { alternatePort: 3479 } })
+  const own = ports.filter(({ hostIP, protocol }) => !hostIP && protocol === 'UDP')
+  assert.deepEqual(
+    own.map(({ hostPort }) => hostPort),
+    [3478, 3479],
+  )
+})
+
 test('probes ask the control port on the loopback of the node, and the relay is told that port', () => {
   const container = containerOf()
   const { readinessProbe, livenessProbe } = container

@@ -99,6 +99,15 @@ test('a DTLS listener has the certificate, beside UDP on its port', () => {
   assert.deepEqual(config.tls, PLACE.tls)
 })
 
+test('NAT discovery is on the port of the first UDP listener and the alternate one, not where relays share a machine', () => {
+  const cluster = turnCluster({ natDiscovery: { alternatePort: 3479 } })
+  const { natDiscovery } = relayConfig.parse(relayConfigFor(cluster, PLACE))
+  assert.deepEqual(natDiscovery, { ports: [3478, 3479] })
+  const shared = { ...PLACE, listeners: [{ protocol: 'UDP' as const, port: 3480 }] }
+  assert.equal(relayConfigFor(cluster, shared).natDiscovery, undefined)
+  assert.equal(relayConfigFor(turnCluster(), PLACE).natDiscovery, undefined)
+})
+
 test('relays that share a machine get ports of their own', () => {
   const listeners = [{ protocol: 'UDP' as const, port: 3480 }]
   const config = relayConfigFor(turnCluster(), {

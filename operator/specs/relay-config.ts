@@ -33,6 +33,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
   return {
     realm: spec.realm,
     listeners,
+    ...(!place.listeners && natDiscovery(spec)),
     relay: {
       ...(place.addresses && { addresses: place.addresses }),
       ...(place.addressesFile !== undefined && { addressesFile: place.addressesFile }),
@@ -69,6 +70,14 @@ function relayLimits({ allocationsPerRelay, ...limits }: TurnCluster['spec']['li
 
 const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const
 const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls', DTLS: 'dtls' } as const
+
+/** On the port of the first UDP listener that clients reach directly and the alternate one, and the addresses that the relay finds. */
+function natDiscovery(spec: TurnCluster['spec']): Pick<RelayConfigInput, 'natDiscovery'> {
+  const direct = effectiveListeners(spec).filter(({ proxyProtocol }) => !proxyProtocol)
+  const first = direct.find(({ protocol }) => protocol === 'UDP')
+  if (!spec.natDiscovery || !first) return {}
+  return { natDiscovery: { ports: [first.port, spec.natDiscovery.alternatePort] } }
+}
 
 /** A TLS listener takes plain TCP as well, so that a TCP listener on its port would be one too many. */
 function relayListeners(listeners: readonly RelayListener[]): RelayConfigInput['listeners'] {

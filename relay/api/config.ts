@@ -169,10 +169,16 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
       refuse(['listeners', index], `is the same as listeners[${config.listeners.findIndex(same)}]`)
     }
   })
-  config.listeners.forEach(({ protocol, address, port }, index) => {
-    const everywhere = address === '0.0.0.0' || address === '::'
-    if (protocol === 'udp' && everywhere && config.natDiscovery?.ports.includes(port)) {
+  config.listeners.forEach(({ protocol, address, port, proxyProtocol }, index) => {
+    if (protocol !== 'udp' || !config.natDiscovery?.ports.includes(port)) return
+    if (address === '0.0.0.0' || address === '::') {
       refuse(['listeners', index, 'address'], 'must be one address, as natDiscovery has this port too')
+    }
+    if (proxyProtocol) {
+      refuse(
+        ['listeners', index, 'proxyProtocol'],
+        'natDiscovery has this port too, and needs clients to come directly',
+      )
     }
   })
   for (const [index, { bind, advertise }] of config.relay.addresses.entries()) {

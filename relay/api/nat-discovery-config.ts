@@ -12,14 +12,17 @@ export const natDiscovery = z
         }),
       )
       .length(2)
-      .describe('Two addresses of one family, both of this relay.'),
+      .optional()
+      .describe(
+        'Two addresses of one family, both of this relay. Absent: the first two of relay.addresses that are bound by themselves, IPv4 before IPv6; none where there are no two.',
+      ),
     ports: z.array(port).length(2).describe('Two ports, open on both addresses.'),
   })
-  .superRefine(({ addresses: [a, b], ports: [p, q] }, context) => {
+  .superRefine(({ addresses: [a, b] = [], ports: [p, q] }, context) => {
     const refuse = (path: (string | number)[], message: string) =>
       context.addIssue({ code: 'custom', path, message })
-    if (!a || !b) return
     if (p === q) refuse(['ports', 1], 'must differ from the first port')
+    if (!a || !b) return
     if (a.advertise === b.advertise)
       refuse(['addresses', 1, 'advertise'], 'must differ from the first address')
     if ((a.bind ?? a.advertise) === (b.bind ?? b.advertise)) {
@@ -33,3 +36,22 @@ export const natDiscovery = z
       refuse(['addresses'], 'must be addresses of their own, not 0.0.0.0 or ::')
     }
   })
+
+type Pair = { readonly bind: string; readonly advertise: string }
+
+/** The two addresses of NAT discovery, by what they are bound to and what clients see; none where it is off (RFC 5780 §6). */
+export function discoveryAddresses(
+  config: z.infer<typeof natDiscovery> | undefined,
+  relayAddresses: readonly { readonly bind?: string | undefined; readonly advertise: string }[],
+): Pair[] {
+  if (!config) return []
+  if (config.addresses) return config.addresses.map(withBind)
+  const own = relayAddresses.map(withBind).filter(({ bind }) => bind !== '0.0.0.0' && bind !== '::')
+  const each = own.filter(({ bind }, i) => own.findIndex((other) => other.bind === bind) === i)
+  const families = [false, true].map((ipv6) => each.filter(({ bind }) => bind.includes(':') === ipv6))
+  return families.find((pairs) => pairs.length >= 2)?.slice(0, 2) ?? []
+}
+
+function withBind({ bind, advertise }: { bind?: string | undefined; advertise: string }): Pair {
+  return { bind: bind ?? advertise, advertise }
+}

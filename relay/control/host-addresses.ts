@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import type { RelayAddress, RelayConfig } from '../api/config.ts'
+import { discoveryAddresses } from '../api/nat-discovery-config.ts'
 import type { ListenerOptions } from '../io/io.ts'
 
 /** A public address and the local one behind it. */
@@ -39,7 +40,7 @@ export function wantedListeners(
       ...(proxyProtocol && { proxyFrom: proxyProtocol.from }),
     })),
   )
-  const further = discoveryListeners(natDiscovery).filter(
+  const further = discoveryListeners(natDiscovery, addresses).filter(
     (one) =>
       !wanted.some(
         ({ protocol, address, port }) => protocol === 'udp' && address === one.address && port === one.port,
@@ -50,10 +51,12 @@ export function wantedListeners(
 }
 
 /** UDP on both addresses and both ports (RFC 5780 §6). */
-function discoveryListeners(natDiscovery: RelayConfig['natDiscovery']): ListenerOptions[] {
-  if (!natDiscovery) return []
-  return natDiscovery.addresses.flatMap(({ bind, advertise }) =>
-    natDiscovery.ports.map((port) => ({ protocol: 'udp' as const, address: bind ?? advertise, port })),
+function discoveryListeners(
+  natDiscovery: RelayConfig['natDiscovery'],
+  addresses: readonly AddressPair[],
+): ListenerOptions[] {
+  return discoveryAddresses(natDiscovery, addresses).flatMap(({ bind }) =>
+    (natDiscovery?.ports ?? []).map((port) => ({ protocol: 'udp' as const, address: bind, port })),
   )
 }
 

@@ -113,6 +113,21 @@ test('NAT discovery listens for UDP on both addresses and both ports, each once 
   )
 })
 
+test('NAT discovery on the addresses of the relay listens where it has two, and nowhere else', () => {
+  const wanted = (...binds: string[]) =>
+    wantedListeners(
+      { listeners: [{ protocol: 'udp', port: 3478 }], natDiscovery: { ports: [3478, 3479] } },
+      binds.map((bind) => ({ bind, advertise: bind })),
+    ).map(({ address, port }) => `${address} ${port}`)
+  assert.deepEqual(wanted('203.0.113.1', '203.0.113.2'), [
+    '203.0.113.1 3479',
+    '203.0.113.2 3479',
+    '203.0.113.1 3478',
+    '203.0.113.2 3478',
+  ])
+  assert.deepEqual(wanted('203.0.113.1', '2001:db8::1'), ['203.0.113.1 3478', '2001:db8::1 3478'])
+})
+
 test('the balancers of a listener are those of each of its addresses', () => {
   const listeners = [{ protocol: 'udp' as const, port: 3478, proxyProtocol: { from: ['10.0.0.0/8'] } }]
   const addresses = ['203.0.113.1', '2001:db8::1'].map((bind) => ({ bind, advertise: bind }))

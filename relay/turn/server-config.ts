@@ -1,5 +1,6 @@
 import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits } from '../api/config.ts'
 import { type CredentialsConfig, decodeTokenKey, type SharedKey } from '../api/credentials-config.ts'
+import { discoveryAddresses } from '../api/nat-discovery-config.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
@@ -49,11 +50,12 @@ export interface HostAddresses {
 export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}): TurnServerConfig {
   const relayAddresses = (host.relayAddresses ?? config.relay.addresses).map(parsePair)
   const advertised = relayAddresses.map((pair) => pair.advertise)
+  const natDiscovery = natDiscoveryOptions(config, host.relayAddresses ?? config.relay.addresses)
   const own = [
     ...advertised,
     ...relayAddresses.map((pair) => pair.bind),
     ...config.listeners.flatMap((listener) => parseOptional('listeners[].address', listener.address)),
-    ...natDiscoveryAddresses(config).flatMap((pair) => [pair.advertise, pair.bind]),
+    ...(natDiscovery?.addresses ?? []).flatMap((pair) => [pair.advertise, pair.bind]),
     ...parseOptional('control.address', config.control.address),
     ...(host.own ?? []).flatMap((text) => parseOptional('own address', text)),
   ].filter((address) => !isUnspecified(address))
@@ -78,7 +80,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     realms: [realmOptions(config.realm, config.credentials)],
     nonceKeys: config.nonceKeys,
     mobility: config.mobility,
-    natDiscovery: natDiscoveryOptions(config),
+    natDiscovery,
     peers,
     peerPolicies: config.peerPolicies.map(({ name, mode, allow, deny }) => ({
       ...peers,
@@ -112,29 +114,27 @@ function securityFeatures({ offerSha256, keys }: CredentialsConfig): number {
   return FEATURE.PasswordAlgorithms | (keys.length === 0 ? FEATURE.UsernameAnonymity : 0)
 }
 
-function natDiscoveryAddresses({ natDiscovery }: RelayConfig): RelayAddressPair[] {
-  return (natDiscovery?.addresses ?? []).map(({ bind, advertise }) => ({
-    bind: parse('natDiscovery.addresses[].bind', bind ?? advertise),
-    advertise: parse('natDiscovery.addresses[].advertise', advertise),
-  }))
-}
-
 /** Streams take part where listeners of their kind are on both addresses and both ports (RFC 5780 §6). */
-function natDiscoveryOptions(config: RelayConfig): NatDiscoveryOptions | undefined {
-  const { natDiscovery, listeners } = config
-  if (!natDiscovery) return undefined
+function natDiscoveryOptions(
+  { natDiscovery, listeners }: RelayConfig,
+  relayAddresses: readonly ConfiguredAddress[],
+): NatDiscoveryOptions | undefined {
+  const pairs = discoveryAddresses(natDiscovery, relayAddresses)
+  if (!natDiscovery || pairs.length === 0) return undefined
+  const { ports } = natDiscovery
   const everywhere = (...protocols: string[]) =>
-    natDiscovery.addresses.every(({ bind, advertise }) =>
-      natDiscovery.ports.every((port) =>
+    pairs.every(({ bind }) =>
+      ports.every((port) =>
         listeners.some(
-          (one) =>
-            protocols.includes(one.protocol) && one.address === (bind ?? advertise) && one.port === port,
+          (one) => protocols.includes(one.protocol) && one.address === bind && one.port === port,
         ),
       ),
     )
-  const { ports } = natDiscovery
   return {
-    addresses: natDiscoveryAddresses(config),
+    addresses: pairs.map(({ bind, advertise }) => ({
+      bind: parse('natDiscovery.addresses[].bind', bind),
+      advertise: parse('natDiscovery.addresses[].advertise', advertise),
+    })),
     ports,
     tcp: everywhere('tcp', 'tls'),
     tls: everywhere('tls'),

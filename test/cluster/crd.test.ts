@@ -60,6 +60,13 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
   'the default listener inside the range': { realm, network: { relayPorts: { min: 1024, max: 65_535 } } },
   'a listener name that no port may have': { realm, listeners: [{ ...udp, name: '9--a' }] },
   'two listeners on one socket': { realm, listeners: [udp, { ...udp, name: 'again' }] },
+  'NAT discovery on the port of a listener': { realm, natDiscovery: { alternatePort: 3478 } },
+  'NAT discovery inside the range': { realm, natDiscovery: { alternatePort: 50_000 } },
+  'NAT discovery without a UDP listener': {
+    realm,
+    listeners: [{ ...udp, protocol: 'TCP' }],
+    natDiscovery: { alternatePort: 3479 },
+  },
   'a load balancer that is no network': {
     realm,
     listeners: [{ ...udp, proxyProtocol: { from: ['10.0.0.0/8', 'balancer.example.org'] } }],

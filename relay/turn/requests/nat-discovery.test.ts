@@ -108,6 +108,16 @@ test('RFC 5780 §6.1: behind a 1:1 NAT clients are told the public addresses', (
   assert.deepEqual([answer.link, plain(answer, ATTRIBUTE.ResponseOrigin)], [4, SITES[3]])
 })
 
+test('RFC 5780 §6: without addresses of its own, the first two of the relay of one family take part', () => {
+  const ports = { natDiscovery: { ports: [3478, 3479] } }
+  const pair = (advertise: string, bind = advertise) => ({ bind, advertise })
+  const addresses = [pair('2001:db8::1'), pair('192.0.2.9', '0.0.0.0'), pair('192.0.2.1'), pair('192.0.2.2')]
+  const answer = ask(discovering(SITES, { ...ports, relay: { addresses } }), 1, change(6))!
+  assert.deepEqual([answer.link, plain(answer, ATTRIBUTE.ResponseOrigin)], [4, SITES[3]])
+  const one = discovering(SITES, { ...ports, relay: { addresses: addresses.slice(0, 3) } })
+  assert.equal(ask(one, 1, change(6))!.code, 420)
+})
+
 test('RFC 5780 §6: without all four listeners there is no OTHER-ADDRESS and CHANGE-REQUEST gets 420', () => {
   const harness = discovering(SITES.slice(0, 3))
   const refused = ask(harness, 1, change(4))!
