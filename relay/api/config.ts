@@ -130,7 +130,7 @@ const relayConfigFields = z.strictObject({
     .enum(['auto', 'portable', 'batched', 'kernel'])
     .default('auto')
     .describe(
-      'How packets are moved. portable works everywhere; batched makes fewer system calls, on Linux; kernel has an eBPF program forward what it may, on Linux 6.6 and later with the capabilities BPF, NET_ADMIN and PERFMON, and is batched without them; auto is portable in this version.',
+      'How packets are moved. portable works everywhere; batched makes fewer system calls, on Linux, and tells clients what ICMP says of their peers (RFC 8656 §11.5); kernel has an eBPF program forward what it may, on Linux 6.6 and later with the capabilities BPF, NET_ADMIN and PERFMON, and is batched without them; auto is portable in this version.',
     ),
 })
 
