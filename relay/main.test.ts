@@ -60,7 +60,7 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
       const { text } = await child.get('/metrics')
       assert.match(text, /^turnfleet_relay_allocations 1$/m)
       assert.match(text, /^turnfleet_relay_relayed_bytes_total\{from="peer"\} 17$/m)
-      assert.match(text, /^turnfleet_relay_responses_total\{method="Allocate",code="401"\} 1$/m)
+      assert.match(text, /^turnfleet_relay_responses_total\{method="Allocate",code="401"\} [1-9]/m)
       assert.doesNotMatch(text, /alice|user="/)
 
       child.signal('SIGTERM')

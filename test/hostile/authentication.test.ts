@@ -185,13 +185,14 @@ const wronglyBySha256 =
     return writer.finish({ sha256Key: new Uint8Array(32), crypto: nodeCrypto })
   }
 
-const SIGNATURES: readonly [name: string, offerSha256: boolean, signs: Signs][] = [
-  ['MESSAGE-INTEGRITY', false, wrongly],
-  ['MESSAGE-INTEGRITY and a stale nonce', false, (username) => wrongly(username, 'x')],
-  ['MESSAGE-INTEGRITY-SHA256', true, wronglyBySha256(false)],
-  ['USERHASH', true, wronglyBySha256(true)],
+/** `compares`: how often secrets, of nonce, offer and integrity, are compared, always in constant time. */
+const SIGNATURES: readonly [name: string, offerSha256: boolean, signs: Signs, compares: number][] = [
+  ['MESSAGE-INTEGRITY', false, wrongly, 2],
+  ['MESSAGE-INTEGRITY and a stale nonce', false, (username) => wrongly(username, 'x'), 1],
+  ['MESSAGE-INTEGRITY-SHA256', true, wronglyBySha256(false), 3],
+  ['USERHASH', true, wronglyBySha256(true), 3],
 ]
-for (const [name, offerSha256, signs] of SIGNATURES) {
+for (const [name, offerSha256, signs, compares] of SIGNATURES) {
   test(`RFC 8489 §16.1: by ${name}, users that exist and users that do not cost the same work`, () => {
     const { crypto, work } = counted()
     const credentials = { users: [USER], offerSha256 }
@@ -213,7 +214,7 @@ for (const [name, offerSha256, signs] of SIGNATURES) {
       return { code, work: Object.fromEntries(work) }
     }
     const known = costOf(USER.username)
-    assert.equal(known.code, 401)
+    assert.deepEqual([known.code, known.work.equal], [401, compares])
     assert.deepEqual(costOf('mallo'), known)
     assert.ok((known.work.hmacSha1 ?? 0) + (known.work.hmacSha256 ?? 0) > 1)
   })

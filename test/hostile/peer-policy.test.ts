@@ -100,3 +100,15 @@ test('what a denied peer sends is dropped although the client once talked to it'
   harness.pass(301)
   assert.equal(harness.fromPeer(relayed[0]!, '10.0.0.1:5000', 'x'), undefined)
 })
+
+test('RFC 8656 §9: port 0 is nobody’s, in an allowed network and at the relay’s own address too', () => {
+  const allow = ['10.0.0.0/8', '192.0.2.1']
+  const { harness, client, relayed } = dual({ peers: { allow } })
+  for (const ip of ['10.0.0.1', '192.0.2.1']) {
+    assert.equal(client.permit(at(ip))?.code, 0)
+    assert.equal(client.bind(0x4000, at(ip, 0))?.code, 403)
+    assert.equal(client.send(at(ip, 0), 'x'), undefined)
+    assert.equal(harness.fromPeer(relayed[0]!, at(ip, 0), 'x'), undefined)
+  }
+  assert.equal(harness.server.channelCount, 0)
+})
