@@ -126,6 +126,33 @@ test('RFC 8489 §14: of duplicates the first counts', () => {
   assert.equal(harness.server.permissionCount, 3)
 })
 
+const HEADERS: readonly [name: string, length: number, tail: number][] = [
+  ['four bytes more than it says', 0, 4],
+  ['four bytes less than it says', 4, 0],
+  ['a length of 1', 1, 1],
+  ['a length of 2', 2, 2],
+  ['a length of 3 and four bytes', 3, 4],
+  ['a length of 65,535', 65_535, 0],
+]
+for (const [name, length, tail] of HEADERS) {
+  test(`RFC 8489 §5: a message with ${name} is dropped, without FINGERPRINT too`, () => {
+    const { harness } = calling()
+    const bytes = new Uint8Array([...request(METHOD.Binding), ...new Uint8Array(tail)])
+    new DataView(bytes.buffer).setUint16(2, length)
+    harness.fromClient('198.51.100.66:1', bytes)
+    assert.deepEqual(harness.drain(), [])
+  })
+}
+
+test('RFC 8489 §14.14: a SOFTWARE of any length and form changes nothing', () => {
+  const call = calling()
+  for (const value of [EMPTY, LONG, new Uint8Array(1200).fill(0xff)]) {
+    const answer = call.client.request(METHOD.Refresh, (w) => void w.addBytes(ATTRIBUTE.Software, value))
+    assert.equal(answer?.code, 0)
+  }
+  assertUnharmed(call)
+})
+
 test('RFC 8489 §14.8: attributes of responses in a request are no way in', () => {
   const { client } = calling()
   const answer = client.request(METHOD.Refresh, (writer) => {
