@@ -21,6 +21,8 @@ export interface SpecRule {
 const REALM = /^[!#-[\]-~]([ !#-[\]-~]*[!#-[\]-~])?$/
 const HOSTNAME = /^(\{address\}|[a-z0-9-])+(\.(\{address\}|[a-z0-9-])+)*$/
 const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/
+/** Signed credentials carry it. */
+const POLICY_NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/
 /** Listeners give their names to the ports of the pod. */
 const PORT_NAME = /^[a-z](-?[a-z0-9])*$/
 
@@ -189,6 +191,18 @@ export const SPEC_RULES: readonly SpecRule[] = [
     message: 'each entry of peers.deny must be an IP address or a CIDR, such as 203.0.113.0/24',
     broken: ({ peers }) => !peers.deny.every(isIpOrCidr),
   },
+  {
+    at: 'peerPolicies[].name',
+    cel: `self.matches(${celPattern(POLICY_NAME)})`,
+    message: 'the name of a peer policy may hold lower-case letters, digits and inner dashes',
+    broken: ({ peerPolicies }) => !peerPolicies.every(({ name }) => POLICY_NAME.test(name)),
+  },
+  ...(['allow', 'deny'] as const).map((list) => ({
+    at: `peerPolicies[].${list}[]`,
+    cel: 'isIP(self) || isCIDR(self)',
+    message: `each entry of peerPolicies[].${list} must be an IP address or a CIDR, such as 203.0.113.0/24`,
+    broken: ({ peerPolicies }: TurnClusterSpec) => !peerPolicies.every((one) => one[list].every(isIpOrCidr)),
+  })),
   ...(['labels', 'annotations'] as const).map((kind) => ({
     at: `pod.${kind}`,
     cel: "self.all(key, !key.startsWith('turnfleet.dev/') && !key.startsWith('app.kubernetes.io/'))",

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { clusterLimits } from './limits.ts'
+import { namedPeers, peers } from './peers.ts'
 import type { turnClusterStatus } from './status.ts'
 
 /** The custom resource TurnCluster: the source of its OpenAPI schema, its defaults and its types. */
@@ -123,24 +124,6 @@ const credentials = z.object({
     ),
 })
 
-const cidrs = z.array(z.string().max(64)).max(256).default([])
-const peers = z.object({
-  mode: z
-    .enum(['Public', 'Private'])
-    .default('Public')
-    .describe(
-      'Whom clients may talk to. Public: any global unicast address. Private: only what allow names.',
-    ),
-  allow: cidrs.describe('Addresses or CIDRs that are allowed although they are refused by default.'),
-  deny: cidrs.describe('Addresses or CIDRs that are refused; wins over allow.'),
-  tcp: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Lets clients connect to TCP peers and be connected to (RFC 6062). No browser does. It needs the relay ports open for TCP too.',
-    ),
-})
-
 const autoscaling = z.object({
   enabled: z
     .boolean()
@@ -245,6 +228,14 @@ export const turnClusterSpec = z.object({
   tls: tls.optional().describe('Certificate of the TLS listeners.'),
   credentials: credentials.prefault({}).describe('Keys that the credentials of clients are made with.'),
   peers: peers.prefault({}).describe('Addresses that clients may reach through a relay.'),
+  peerPolicies: z
+    .array(namedPeers)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+    .default([])
+    .describe(
+      'Further policies, each for the clients whose signed credential names it, in place of peers. What peers.deny names is refused by all.',
+    ),
   limits: clusterLimits.prefault({}).describe('Limits of every relay.'),
   autoscaling: autoscaling.prefault({}).describe('How the number of relays follows the live allocations.'),
   drain: z

@@ -156,6 +156,8 @@ export interface PublishedCluster {
   /** Host name for `turns:` URLs; `{address}` in it stands for the dashed address; undefined: the address itself. */
   tlsName?: string
   keyRing: KeyRing | undefined
+  /** Names of peer policies that its credentials may carry. */
+  peerPolicies: readonly string[]
   /** Ready relays only. */
   relays: PublishedRelay[]
 }

@@ -26,6 +26,7 @@ export function publication(
     listeners: reportedListeners(effectiveListeners(spec)),
     ...(spec.tls?.hostname !== undefined && { tlsName: spec.tls.hostname }),
     keyRing: observed.keyRing.state === 'valid' ? observed.keyRing.value : lastKeyRing,
+    peerPolicies: spec.peerPolicies.map(({ name }) => name),
     relays: ready.map((assessed) => publishedRelay(assessed, spec.limits.allocationsPerRelay)),
   }
 }

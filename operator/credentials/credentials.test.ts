@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { test } from 'node:test'
+import { parseSignedUsername, signedPassword, signingKey } from '../../relay/api/signed-credential.ts'
 import type { PublishedCluster, PublishedRelay } from '../controller/contract.ts'
 import { KEY_RING } from '../controller/testing/fixtures.ts'
 import { chooseRelays } from './choose-relays.ts'
@@ -10,6 +11,7 @@ import { generateKeyRing, judgeKeyRing } from './key-ring.ts'
 
 const NOW = Date.UTC(2026, 0, 1)
 const hmacSha1 = (key: Uint8Array, data: Uint8Array) => createHmac('sha1', key).update(data).digest()
+const hmacSha256 = (key: Uint8Array, data: Uint8Array) => createHmac('sha256', key).update(data).digest()
 
 const relay = (name: string, changes: Partial<PublishedRelay> = {}): PublishedRelay => ({
   name,
@@ -30,12 +32,32 @@ const cluster = (changes: Partial<PublishedCluster> = {}): PublishedCluster => (
     { protocol: 'TCP', port: 3478 },
   ],
   keyRing: KEY_RING,
+  peerPolicies: [],
   relays: [relay('a')],
   ...changes,
 })
 
 const issue = (of: PublishedCluster, changes = {}) =>
-  issueIceServers(of, { user: 'alice', count: 2, nowMs: NOW, ...changes }, { hmacSha1, random: () => 0.5 })
+  issueIceServers(
+    of,
+    { user: 'alice', count: 2, nowMs: NOW, ...changes },
+    { hmacSha1, hmacSha256, random: () => 0.5 },
+  )
+
+test('what a credential is to say besides is signed with the first key of the ring, in a form that relays read', () => {
+  const grant = { tenant: 'acme', allocations: 4, peers: ['203.0.113.0/24'] }
+  const issued = issue(cluster(), { grant })
+  assert.ok(issued.state === 'issued')
+  const { username, credential } = issued.iceServers[0]!
+  const [key] = KEY_RING.keys
+  const claims = parseSignedUsername(username)
+  const { tenant, allocations, peers, keyId, user, expiresUnixSeconds } = claims!
+  assert.deepEqual({ tenant, allocations, peers }, grant)
+  assert.deepEqual([keyId, user, expiresUnixSeconds], [key!.id, 'alice', NOW / 1000 + 3600])
+  const means = { hmacSha256 }
+  assert.equal(credential, signedPassword(means, signingKey(means, key!.secret), username))
+  assert.throws(() => issue(cluster(), { grant: { tenant: 'ä'.repeat(100) } }), RangeError)
+})
 
 test('URLs of a relay: UDP first, then TCP, then plain and TLS on the TLS port', () => {
   assert.deepEqual(relayUrls(relay('a'), cluster()), [

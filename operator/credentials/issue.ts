@@ -1,5 +1,11 @@
 import type { SharedKey } from '../../relay/api/credentials-config.ts'
 import { formatRestUsername } from '../../relay/api/rest-credential.ts'
+import {
+  type CredentialClaims,
+  formatSignedUsername,
+  signedPassword,
+  signingKey,
+} from '../../relay/api/signed-credential.ts'
 import type { PublishedCluster } from '../controller/contract.ts'
 import { chooseRelays, type RelayChoice } from './choose-relays.ts'
 import { relayUrls } from './ice-urls.ts'
@@ -11,17 +17,23 @@ export interface IceServer {
   credential: string
 }
 
+/** What a signed credential says besides who it is for. */
+export type CredentialGrant = Omit<CredentialClaims, 'expiresUnixSeconds' | 'keyId' | 'user'>
+
 export interface IssueRequest extends RelayChoice {
   /** What the relays count quotas by. */
   user: string
   /** Where the caller wants less than the cluster's ttl. */
   ttlSeconds?: number
+  /** Absent: a plain TURN REST credential. */
+  grant?: CredentialGrant
   nowMs: number
 }
 
 /** Cryptography and randomness, handed in. */
 export interface IssueMeans {
   hmacSha1(key: Uint8Array, data: Uint8Array): Uint8Array
+  hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array
   random(): number
 }
 
@@ -34,7 +46,10 @@ export type Issued =
 const MAX_USER_LENGTH = 256
 const LEAST_TTL_SECONDS = 60
 
-/** A credential and the relays to use it with, as the draft on TURN REST and `RTCPeerConnection` want them. */
+/**
+ * A credential and the relays to use it with, as the draft on TURN REST and `RTCPeerConnection` want them. Throws a
+ * RangeError where what a signed one is to say does not fit a username.
+ */
 export function issueIceServers(cluster: PublishedCluster, request: IssueRequest, means: IssueMeans): Issued {
   const key = cluster.keyRing?.keys[0]
   if (!key) return { state: 'no-key' }
@@ -45,7 +60,10 @@ export function issueIceServers(cluster: PublishedCluster, request: IssueRequest
     Math.max(LEAST_TTL_SECONDS, Math.floor(request.ttlSeconds ?? cluster.ttlSeconds)),
   )
   const expiresUnixSeconds = Math.floor(request.nowMs / 1000) + ttlSeconds
-  const credential = restCredential(key, expiresUnixSeconds, request.user, means)
+  const { grant, user } = request
+  const credential = grant
+    ? signedCredential(key, { ...grant, expiresUnixSeconds, keyId: key.id, user }, means)
+    : restCredential(key, expiresUnixSeconds, user, means)
   const iceServers = relays.map((relay) => ({ urls: relayUrls(relay, cluster), ...credential }))
   return { state: 'issued', iceServers, ttlSeconds, keyId: key.id }
 }
@@ -60,6 +78,16 @@ export function restCredential(
   const username = formatRestUsername({ expiresUnixSeconds, user: user.slice(0, MAX_USER_LENGTH) })
   const encoder = new TextEncoder()
   return { username, credential: base64(hmacSha1(encoder.encode(key.secret), encoder.encode(username))) }
+}
+
+/** One signed credential: see `docs/credentials.md`. */
+function signedCredential(
+  key: SharedKey,
+  claims: CredentialClaims,
+  means: Pick<IssueMeans, 'hmacSha256'>,
+): { username: string; credential: string } {
+  const username = formatSignedUsername(claims)
+  return { username, credential: signedPassword(means, signingKey(means, key.secret), username) }
 }
 
 function base64(bytes: Uint8Array): string {

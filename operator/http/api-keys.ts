@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { keyGrant } from './ice-grant.ts'
 
 export const API_KEY_PREFIX = 'tfk_'
 const KEYS_MAX = 1000
@@ -28,6 +29,8 @@ const apiKey = z.strictObject({
   /** May revoke users, too: whoever holds it can end any call. */
   revoke: z.boolean().default(false),
   perMinute: z.number().min(1).max(1_000_000).default(600),
+  /** Absent: the holder may ask for any tenant and limits, for no peer policy. */
+  grant: keyGrant.optional(),
 })
 
 const apiKeyFile = z.array(apiKey).max(KEYS_MAX)

@@ -4,7 +4,7 @@ import type { LoadReport } from '../../relay/api/load-report.ts'
 import { NO_REVOCATIONS } from '../../relay/api/revocations.ts'
 import type { Fleet } from '../controller/contract.ts'
 import { createFleet } from '../fleet/registry.ts'
-import { createApiKey } from './api-keys.ts'
+import { type ApiKey, createApiKey } from './api-keys.ts'
 import { type AppOptions, createApp } from './app.ts'
 import type { IceIssuer } from './ice-routes.ts'
 import type { Access } from './kubernetes-access.ts'
@@ -13,8 +13,12 @@ import type { RevocationStore } from './revocation-routes.ts'
 const KEY = 'turn/public'
 const NOW_MS = 1_700_000_000_000
 
-const issue: IceIssuer = (cluster, { user }) =>
-  cluster.relays.length === 0
+/** What the last credential was to say. */
+let granted: unknown
+
+const issue: IceIssuer = (cluster, { user, grant }) => {
+  granted = grant
+  return cluster.relays.length === 0
     ? undefined
     : {
         iceServers: [
@@ -24,6 +28,7 @@ const issue: IceIssuer = (cluster, { user }) =>
         ttlSeconds: 60,
         expiresAtMs: NOW_MS + 60_000,
       }
+}
 
 function publish(fleet: Fleet, key = KEY, relays = 1): void {
   fleet.publish({
@@ -32,6 +37,7 @@ function publish(fleet: Fleet, key = KEY, relays = 1): void {
     ttlSeconds: 60,
     listeners: [{ protocol: 'UDP', port: 3478 }],
     keyRing: undefined,
+    peerPolicies: ['media', 'closed'],
     relays: Array.from({ length: relays }, (_, index) => ({
       name: `public-${index}-abc`,
       uid: `u${index}`,
@@ -193,6 +199,73 @@ test('an API key is bound to its clusters, origins and quota', async () => {
   assert.equal((await server.inject({ url: '/v1/clusters', ...bearer(other.key) })).json().clusters.length, 1)
   for (const url of ['/', '/metrics'])
     assert.equal((await server.inject({ url, ...bearer(other.key) })).statusCode, 403)
+})
+
+const LIMITS = { allocations: 6, tenantAllocations: 100, bytesPerSecond: 250_000 }
+const GRANT = { tenant: 'acme', limits: LIMITS, peers: { policies: ['media'] } }
+const GRANTED = { tenant: 'acme', ...LIMITS, peerPolicy: 'media' }
+const ASKED: readonly [
+  name: string,
+  grant: ApiKey['grant'],
+  asked: object,
+  answer: object | undefined | number,
+][] = [
+  ['nothing', undefined, {}, undefined],
+  [
+    'a tenant and limits',
+    undefined,
+    { tenant: 'a', limits: { allocations: 2 } },
+    { tenant: 'a', allocations: 2 },
+  ],
+  ['networks', undefined, { peers: { networks: ['10.0.0.0/8'] } }, { peers: ['10.0.0.0/8'] }],
+  ['no network', undefined, { peers: { networks: ['10.0.0.0/33'] } }, 400],
+  ['a peer policy', undefined, { peers: { policy: 'media' } }, 403],
+  ['a limit of no tenant', undefined, { limits: { tenantAllocations: 5 } }, 400],
+  ['a limit of nothing', undefined, { limits: { allocations: 0 } }, 400],
+  ['nothing, with a key that says', GRANT, {}, GRANTED],
+  ['less than the key gives', GRANT, { limits: { allocations: 2 } }, { ...GRANTED, allocations: 2 }],
+  ['more than the key gives', GRANT, { limits: { bytesPerSecond: 999_999_999 } }, GRANTED],
+  ['the tenant of the key', GRANT, { tenant: 'acme' }, GRANTED],
+  ['another tenant', GRANT, { tenant: 'globex' }, 403],
+  ['another policy than the key names', GRANT, { peers: { policy: 'closed' } }, 403],
+  ['a policy that the cluster has not', { peers: { policies: ['gone'] } }, {}, 400],
+  ['the networks of the key', { peers: { networks: ['192.0.2.1'] } }, {}, { peers: ['192.0.2.1'] }],
+  ['others than those', { peers: { networks: ['192.0.2.1'] } }, { peers: { networks: ['::1'] } }, 403],
+]
+for (const [name, grant, asked, expected] of ASKED) {
+  test(`/v1/ice is asked for ${name}`, async () => {
+    const { key, entry } = createApiKey({ id: 'app', ...(grant && { grant }) })
+    const { server } = appWith({ apiKeys: () => [entry] })
+    granted = 'not asked'
+    const payload = { user: 'alice', ...asked }
+    const answer = await server.inject({ method: 'POST', url: '/v1/ice', payload, ...bearer(key) })
+    assert.equal(answer.statusCode, typeof expected === 'number' ? expected : 200, answer.body)
+    assert.deepEqual(granted, typeof expected === 'number' ? 'not asked' : expected)
+  })
+}
+
+test('what an API key says holds for the TURN REST form too, and needs a user to say it of', async () => {
+  const { key, entry } = createApiKey({ id: 'app', grant: GRANT })
+  const { server } = appWith({ apiKeys: () => [entry] })
+  const ask = (query: string) =>
+    server.inject({ url: `/v1/ice?service=turn&key=${key}${query}`, ...elsewhere })
+  assert.equal((await ask('&username=bob')).statusCode, 200)
+  assert.deepEqual(granted, GRANTED)
+  const nameless = await ask('')
+  assert.equal(nameless.statusCode, 400)
+  assert.match(nameless.json().error.message, /user: must be named/)
+})
+
+test('claims that are too long together are refused with a reason', async () => {
+  const { server } = appWith({
+    trustLoopback: true,
+    issue: () => {
+      throw new RangeError('the claims make a username of more than 508 bytes')
+    },
+  })
+  const headers = { host: '127.0.0.1:8080' }
+  const answer = await server.inject({ method: 'POST', url: '/v1/ice', headers })
+  assert.deepEqual([answer.statusCode, /508 bytes/.test(answer.json().error.message)], [400, true])
 })
 
 test('the TURN REST form answers with username, password, ttl and uris', async () => {

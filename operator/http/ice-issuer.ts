@@ -7,9 +7,15 @@ const RELAYS_PER_CLIENT = 2
 
 /** The issuer of `/v1/ice`: the key ring that signs and the least loaded relays. */
 export function createIceIssuer(random: () => number = Math.random): IceIssuer {
-  return (cluster, { user, zone }, nowMs) => {
-    const request = { user, count: RELAYS_PER_CLIENT, nowMs, ...(zone === undefined ? {} : { zone }) }
-    const issued = issueIceServers(cluster, request, { hmacSha1: nodeCrypto.hmacSha1, random })
+  return (cluster, { user, zone, grant }, nowMs) => {
+    const request = {
+      user,
+      count: RELAYS_PER_CLIENT,
+      nowMs,
+      ...(zone === undefined ? {} : { zone }),
+      ...(grant && { grant: { ...grant, region: zone } }),
+    }
+    const issued = issueIceServers(cluster, request, { ...nodeCrypto, random })
     if (issued.state !== 'issued') return undefined
     const { iceServers, ttlSeconds } = issued
     return { iceServers, ttlSeconds, expiresAtMs: nowMs + ttlSeconds * 1000 }

@@ -1,17 +1,18 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { concerns, type RevocationList } from '../../relay/api/revocations.ts'
+import { concerns, type RevocationList, type RevocationSubject } from '../../relay/api/revocations.ts'
 import type { Fleet, PublishedCluster } from '../controller/contract.ts'
-import type { IceServer } from '../credentials/issue.ts'
+import type { CredentialGrant, IceServer } from '../credentials/issue.ts'
 import type { Authentication, Principal } from './authentication.ts'
 import { badRequest, forbidden, HttpError, notFound, unavailable } from './http-error.ts'
+import { askedGrant, grantFor } from './ice-grant.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import { parseWith } from './validation.ts'
 
 /** Chooses relays and makes credentials; undefined: no relay is ready. */
 export type IceIssuer = (
   cluster: PublishedCluster,
-  client: { user: string; zone?: string },
+  client: { user: string; zone?: string; grant?: CredentialGrant },
   nowMs: number,
 ) => { iceServers: IceServer[]; ttlSeconds: number; expiresAtMs: number } | undefined
 
@@ -36,6 +37,7 @@ const iceRequest = z.strictObject({
   cluster: clusterKey.optional(),
   user: user.optional(),
   zone: zone.optional(),
+  ...askedGrant,
 })
 
 const restQuery = z.object({
@@ -89,9 +91,16 @@ async function answerIce(
   const key = await chooseCluster(fleet, authentication, principal, asked.cluster)
   const cluster = fleet.published(key)
   if (!cluster) throw notFound(`TurnCluster ${key} is not known yet`)
-  const client = { user: asked.user ?? '', ...(asked.zone === undefined ? {} : { zone: asked.zone }) }
-  refuseRevoked(fleet.revocations(key), client.user, nowMs())
-  const answer = issue(cluster, client, nowMs())
+  const grant = grantFor(principal, asked, cluster)
+  if (grant && !asked.user)
+    throw badRequest('user: must be named, since the credential carries limits for it')
+  const client = {
+    user: asked.user ?? '',
+    ...(asked.zone === undefined ? {} : { zone: asked.zone }),
+    ...(grant && { grant }),
+  }
+  refuseRevoked(fleet.revocations(key), { user: client.user, tenant: grant?.tenant }, nowMs())
+  const answer = fitting(() => issue(cluster, client, nowMs()))
   metrics.iceAnswered(key, answer ? 'issued' : 'unavailable')
   if (answer) return { cluster, answer }
   const message = `no relay of ${key} is ready: try again in ${RETRY_AFTER_SECONDS} s, or see the conditions of the TurnCluster`
@@ -99,11 +108,25 @@ async function answerIce(
 }
 
 /** A credential that no relay takes would leave the page without a word of why. */
-function refuseRevoked(list: RevocationList | undefined, user: string, nowMs: number): void {
+function refuseRevoked(
+  list: RevocationList | undefined,
+  subject: Pick<RevocationSubject, 'user' | 'tenant'>,
+  nowMs: number,
+): void {
   const entry = list?.entries.find(
-    (one) => one.user !== undefined && concerns(one, { user }) && Date.parse(one.until) > nowMs,
+    (one) =>
+      (one.user ?? one.tenant) !== undefined && concerns(one, subject) && Date.parse(one.until) > nowMs,
   )
-  if (entry) throw new HttpError(403, 'revoked', `this user is revoked until ${entry.until}`)
+  if (entry) throw new HttpError(403, 'revoked', `this user or tenant is revoked until ${entry.until}`)
+}
+
+/** Names in a signed credential may be longer together than a username can be. */
+function fitting<T>(issue: () => T): T {
+  try {
+    return issue()
+  } catch (error) {
+    throw error instanceof RangeError ? badRequest(error.message) : error
+  }
 }
 
 async function chooseCluster(

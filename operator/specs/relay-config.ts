@@ -46,12 +46,13 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       ...(place.revocationsFile !== undefined && { revocationsFile: place.revocationsFile }),
     },
     peers: {
-      mode: spec.peers.mode === 'Public' ? 'public' : 'private',
+      mode: MODES[spec.peers.mode],
       allow: spec.peers.allow,
       deny: spec.peers.deny,
       tcp: spec.peers.tcp,
       ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },
+    peerPolicies: spec.peerPolicies.map((policy) => ({ ...policy, mode: MODES[policy.mode] })),
     limits: relayLimits(spec.limits),
     drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
     datapath: DATAPATHS[spec.datapath],
@@ -68,6 +69,7 @@ function relayLimits({ allocationsPerRelay, ...limits }: TurnCluster['spec']['li
   return { ...limits, allocations: allocationsPerRelay, streams }
 }
 
+const MODES = { Public: 'public', Private: 'private' } as const
 const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const
 const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls', DTLS: 'dtls' } as const
 

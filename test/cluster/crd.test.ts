@@ -95,6 +95,9 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
   'private peers without a network': { realm, peers: { mode: 'Private' } },
   'an allowed network that is none': { realm, peers: { allow: ['10.0.0.0/33'] } },
   'a denied address that is none': { realm, peers: { deny: ['localhost'] } },
+  'a policy with a name that no credential may carry': { realm, peerPolicies: [{ name: 'Media' }] },
+  'a policy that allows no network': { realm, peerPolicies: [{ name: 'media', allow: ['media'] }] },
+  'a policy that denies no network': { realm, peerPolicies: [{ name: 'media', deny: ['10.0.0.0/33'] }] },
   'a label of the operator': { realm, pod: { labels: { 'turnfleet.dev/cluster': 'x' } } },
   'an annotation of the operator': { realm, pod: { annotations: { 'app.kubernetes.io/name': 'x' } } },
 }
