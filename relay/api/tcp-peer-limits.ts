@@ -18,7 +18,7 @@ export const tcpPeerLimits = {
     .int()
     .min(1)
     .max(1024)
-    .default(8)
+    .default(16)
     .describe(
       'Those of them that are not bound yet: so many that clients open, and so many that peers open. Each waits up to 30 seconds.',
     ),

@@ -64,10 +64,16 @@ function setUp() {
     relayBound: note('relayBound'),
     relayBindFailed: note('relayBindFailed'),
     pollTimeout: () => machine.deadline,
-    handlePeerConnection: () => 17,
+    handlePeerConnection: () => {
+      if (machine.broken) throw new Error('a bug')
+      return 17
+    },
     peerConnected: note('peerConnected'),
     peerClosed: note('peerClosed'),
-    handleSplicedData: () => 1500,
+    handleSplicedData: () => {
+      if (machine.broken) throw new Error('a bug')
+      return 1500
+    },
     handleTimeout: note('handleTimeout'),
     nextOutput: () => outputs.shift(),
     setWallClockOffset: note('setWallClockOffset'),
@@ -163,6 +169,14 @@ test('a fault of the machine costs one packet', () => {
   machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 48, length: 20 }
   shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
   assert.deepEqual(calls, ['sendToPeer 9 48 20'])
+})
+
+test('a fault of the machine closes a peer that connects, and lets bytes of a splice pass', () => {
+  const { shard, events, machine } = setUp()
+  machine.broken = true
+  assert.equal(shard.peerConnection(9, PEER), undefined)
+  assert.equal(shard.splicedData(17, 3, 'client', 100), 1000)
+  assert.equal(events.length, 2)
 })
 
 test('data of a link that is gone is ignored', () => {

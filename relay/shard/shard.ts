@@ -109,7 +109,13 @@ export class Shard implements IoHandler {
     const [from, to] = source === 'client' ? [client, peer] : [peer, client]
     if (from) this.#countIn(from, bytes)
     if (to) this.#countOut(to, bytes)
-    return this.#machine.handleSplicedData(connection, source, bytes, this.#io.now())
+    const now = this.#io.now()
+    try {
+      return this.#machine.handleSplicedData(connection, source, bytes, now)
+    } catch (error) {
+      this.#options.onEvent({ kind: 'fault', error })
+      return now
+    }
   }
 
   wake(): void {
