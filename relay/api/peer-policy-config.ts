@@ -1,8 +1,11 @@
 import { z } from 'zod'
-import { network, portRange } from './config-fields.ts'
+import { ip, network, portRange } from './config-fields.ts'
 import { peerPolicyName } from './signed-credential.ts'
 
 /** Whom clients may talk to: the blocks `peers` and `peerPolicies` of a relay's configuration file. */
+
+/** Kubernetes has at most 5000 nodes, each with an address of either family. */
+const INTERNAL_MAX = 10_000
 
 const rules = {
   mode: z
@@ -43,6 +46,20 @@ export const peerPolicy = z.strictObject({
     .default(true)
     .describe(
       'May a live allocation of this relay be a peer, as two clients that both need the relay are to each other.',
+    ),
+  internal: z
+    .array(network)
+    .max(INTERNAL_MAX)
+    .default([])
+    .describe(
+      'Addresses or CIDRs that are refused unless an entry of allow is as narrow: pods and services of the cluster that the relay runs in. The operator fills it in.',
+    ),
+  nodes: z
+    .array(ip)
+    .max(INTERNAL_MAX)
+    .default([])
+    .describe(
+      'Addresses of which only the ports of relay.ports may be peers, as relays there give those out, unless allow names the very address: the nodes of the cluster. The operator fills it in.',
     ),
   siblingPorts: portRange
     .optional()

@@ -6,11 +6,15 @@ const PREFIX = /^\d{1,3}$/
 /** A block of addresses (RFC 4632), compared as one 32- or 128-bit number. */
 export class Network {
   readonly family: AddressFamily
+  readonly base: TransportAddress
+  readonly prefixLength: number
   readonly #base: TransportAddress
   readonly #mask: TransportAddress
 
   constructor(base: TransportAddress, prefixLength: number) {
     this.family = base.family
+    this.base = base
+    this.prefixLength = prefixLength
     const skip = base.family === 4 ? 96 : 0
     const [m0, m1, m2, m3] = [0, 1, 2, 3].map((word) => wordMask(prefixLength + skip - word * 32))
     this.#mask = new TransportAddress().set6(m0!, m1!, m2!, m3!, 0)

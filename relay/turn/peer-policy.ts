@@ -1,5 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
 import { embeddedIpv4 } from './embedded-ipv4.ts'
+import { InternalNetworks } from './internal-networks.ts'
 import { type Network, parseNetwork } from './network.ts'
 import type { PortRange } from './relay-ports.ts'
 import { SPECIAL_NETWORKS, SPECIAL_RULES, type SpecialRule } from './special-networks.ts'
@@ -17,6 +18,8 @@ export type PeerVerdict =
   | 'allowed'
   /** One of the relay's own, named by `allow`: any port but listeners, control and, without hairpin, relay ports. */
   | 'own-allowed'
+  /** A node of the relay's cluster: the ports that relays there give out. */
+  | 'node'
   /** One of the relay's advertised addresses: the ports of its live allocations and of its siblings'. */
   | 'hairpin'
   | PeerRefusal
@@ -28,6 +31,8 @@ export const OTHER_PEER_RULES = {
   deny: 'What peers.deny names.',
   'not-allowed': 'With peers.mode private, what peers.allow does not name.',
   own: 'Addresses of the relay itself.',
+  internal: 'Pods and services of the cluster, unless peers.allow names them as narrowly.',
+  node: 'Nodes of the cluster, but for the relay ports of the relays there.',
   credential: 'What the signed credential of the client does not list, where it lists peers.',
   port: 'Ports below 1024 but 443; listeners and control of the relay; at its own addresses, ports of no live allocation.',
 } as const satisfies Record<string, string>
@@ -65,6 +70,11 @@ export interface PeerPolicyOptions {
   readonly hairpin: boolean
   /** Relay ports of other relays at the advertised addresses. */
   readonly siblingPorts?: PortRange | undefined
+  /** Blocks of pods and services of the relay's cluster. */
+  readonly internal?: readonly string[]
+  /** Addresses of the nodes of its cluster, and the ports that relays there give out. */
+  readonly nodes?: readonly string[]
+  readonly nodePorts?: PortRange
   /** Addresses that peers see as this relay. */
   readonly advertised: readonly TransportAddress[]
   /** Every address of this host that the relay opens something on. */
@@ -76,6 +86,7 @@ export interface PeerPolicyOptions {
 interface PeerLists {
   readonly allow: readonly Network[]
   readonly deny: readonly JudgedNetwork[]
+  readonly internal: InternalNetworks
 }
 
 /** Whether a live allocation of this relay has this relayed address. */
@@ -88,6 +99,8 @@ const HAIRPIN: Judgement = { verdict: 'hairpin' }
 const OWN: Judgement = { verdict: 'peer-special', explanation: { rule: 'own' } }
 const NOT_ALLOWED: Judgement = { verdict: 'peer-not-allowed', explanation: { rule: 'not-allowed' } }
 const NOT_LISTED: Judgement = { verdict: 'peer-not-allowed', explanation: { rule: 'credential' } }
+const NODE: Judgement = { verdict: 'node', explanation: { rule: 'node' } }
+const NODE_INSIDE: Judgement = { verdict: 'peer-special', explanation: { rule: 'node' } }
 const BY_PORT: PeerExplanation = { rule: 'port' }
 
 const SPECIAL: readonly JudgedNetwork[] = SPECIAL_NETWORKS.map(({ rule, text, network }) => ({
@@ -107,6 +120,7 @@ export class PeerPolicy {
   readonly #isLiveRelay: IsLiveRelay
   readonly #allow: readonly Network[]
   readonly #deny: readonly JudgedNetwork[]
+  readonly #internal: InternalNetworks
   readonly #only: readonly Network[] | undefined
 
   /**
@@ -123,12 +137,14 @@ export class PeerPolicy {
     this.#isLiveRelay = isLiveRelay
     this.#allow = lists.allow
     this.#deny = lists.deny
+    this.#internal = lists.internal
     this.#only = only
   }
 
   /** This policy for some of its peers. */
   narrowed(to: readonly Network[]): PeerPolicy {
-    return new PeerPolicy(this.#options, this.#isLiveRelay, to, { allow: this.#allow, deny: this.#deny })
+    const lists = { allow: this.#allow, deny: this.#deny, internal: this.#internal }
+    return new PeerPolicy(this.#options, this.#isLiveRelay, to, lists)
   }
 
   /** Judges an IP address; its port does not count, as permissions are per address (RFC 8656 §9). */
@@ -148,6 +164,7 @@ export class PeerPolicy {
     if (verdict === 'public') return port >= PRIVILEGED_PORTS_END || port === HTTPS_PORT
     if (verdict === 'allowed') return !(isLoopback(peer) && this.#options.ownPorts.has(port))
     if (verdict === 'hairpin') return this.#isLiveRelay(peer) || this.#isSibling(port)
+    if (verdict === 'node') return this.#options.hairpin && isIn(this.#options.nodePorts, port)
     if (verdict !== 'own-allowed' || this.#options.ownPorts.has(port)) return false
     return this.#options.hairpin || !this.#isLiveRelay(peer)
   }
@@ -168,9 +185,30 @@ export class PeerPolicy {
       const inside = this.#findInside(ip)
       if (inside) return firstOf(TELLING, address) ?? inside
     }
-    if (allowed) return ALLOWED
-    if (this.#options.mode === 'private') return NOT_ALLOWED
-    return firstOf(SPECIAL, address) ?? PUBLIC
+    return this.#findInternal(address) ?? this.#findOutside(address, allowed)
+  }
+
+  #findOutside(address: TransportAddress, allowed: boolean): Judgement {
+    if (!allowed && this.#options.mode === 'private') return NOT_ALLOWED
+    const special = allowed ? undefined : firstOf(SPECIAL, address)
+    if (special) return special
+    if (this.#internal.isNode(address) && !this.#allowsExactly(address)) return NODE
+    return allowed ? ALLOWED : PUBLIC
+  }
+
+  /** Pods and services; an entry of `allow` that is wider than their block does not mean them. */
+  #findInternal(address: TransportAddress): Judgement | undefined {
+    const block = this.#internal.blockOf(address)
+    if (!block || this.#allowsAtLeast(block.network.prefixLength, address)) return undefined
+    return { verdict: 'peer-special', explanation: { rule: 'internal', network: block.text } }
+  }
+
+  #allowsExactly(address: TransportAddress): boolean {
+    return this.#allowsAtLeast(address.family === 4 ? 32 : 128, address)
+  }
+
+  #allowsAtLeast(prefixLength: number, address: TransportAddress): boolean {
+    return this.#allow.some((network) => network.prefixLength >= prefixLength && network.contains(address))
   }
 
   #findOwn(address: TransportAddress, allowed: boolean): Judgement {
@@ -181,22 +219,21 @@ export class PeerPolicy {
   /** An address inside another one is never reached as an own one. */
   #findInside(ip: TransportAddress): Judgement | undefined {
     if (has(this.#options.own, ip)) return OWN
+    const internal = this.#findInternal(ip)
+    if (internal) return internal
+    if (this.#internal.isNode(ip)) return NODE_INSIDE
     return includes(this.#allow, ip) ? undefined : firstOf(SPECIAL, ip)
   }
 
   #isSibling(port: number): boolean {
     const { siblingPorts, ownPorts } = this.#options
-    return (
-      siblingPorts !== undefined &&
-      port >= siblingPorts.min &&
-      port <= siblingPorts.max &&
-      !ownPorts.has(port)
-    )
+    return isIn(siblingPorts, port) && !ownPorts.has(port)
   }
 }
 
-function parseLists({ allow, deny }: PeerPolicyOptions): PeerLists {
+function parseLists({ allow, deny, internal = [], nodes = [] }: PeerPolicyOptions): PeerLists {
   return {
+    internal: new InternalNetworks(internal, nodes),
     allow: allow.map(parseNetwork),
     deny: deny.map((text) => ({
       network: parseNetwork(text),
@@ -224,6 +261,10 @@ function firstOfAny(
     if (found) return found
   }
   return undefined
+}
+
+function isIn(range: PortRange | undefined, port: number): boolean {
+  return range !== undefined && port >= range.min && port <= range.max
 }
 
 function includes(networks: readonly Network[], address: TransportAddress): boolean {

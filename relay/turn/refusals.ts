@@ -115,7 +115,7 @@ export const REFUSALS = {
   'peer-special': {
     code: ERROR.Forbidden,
     means:
-      'The peer is private, special or the relay itself; the log line says which. Browsers try every candidate of the other side, so some of these belong to every call.',
+      'The peer is private, special, of the cluster or the relay itself; the log line says which. Browsers try every candidate of the other side, so some of these belong to every call.',
     remedy: 'Name the peer in peers.allow where it is meant to be reached.',
   },
   'peer-not-allowed': {

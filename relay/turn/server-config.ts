@@ -65,6 +65,9 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     deny: config.peers.deny,
     hairpin: config.peers.hairpin,
     siblingPorts: config.peers.siblingPorts,
+    internal: config.peers.internal,
+    nodes: config.peers.nodes,
+    nodePorts: config.relay.ports,
     advertised,
     own,
     ownPorts: new Set([
