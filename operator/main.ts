@@ -77,6 +77,7 @@ export class Operator {
     this.fleet = createFleet({ checker: parts.checker ?? createRelayChecker() })
     this.world = new World(this.#client, {
       namespaces: options.watchNamespaces,
+      apiService: process.env.KUBERNETES_SERVICE_HOST,
       onChange: (key) => this.#queue.add(key),
       onError,
       clock,

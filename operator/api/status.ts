@@ -33,7 +33,9 @@ export const turnClusterStatus = z.object({
     .max(16)
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
     .optional()
-    .describe('Ready, Progressing, Degraded, AddressesResolved, TLSReady, CredentialsReady, ScalingLimited.'),
+    .describe(
+      'Ready, Progressing, Degraded, AddressesResolved, TLSReady, CredentialsReady, ScalingLimited, NetworksKnown.',
+    ),
   replicas: count.optional().describe('Relays that exist, draining ones too.'),
   readyReplicas: count.optional().describe('Relays that clients are sent to.'),
   drainingReplicas: count

@@ -270,6 +270,7 @@ export const CONDITION_TYPES = [
   'TLSReady',
   'CredentialsReady',
   'ScalingLimited',
+  'NetworksKnown',
 ] as const
 export type ConditionType = (typeof CONDITION_TYPES)[number]
 

@@ -29,6 +29,7 @@ export const CONDITIONS: Readonly<Record<ConditionType, (input: StatusInput) => 
   TLSReady: tlsReady,
   CredentialsReady: credentialsReady,
   ScalingLimited: scalingLimited,
+  NetworksKnown: networksKnown,
 }
 
 /** True once every relay wanted is Ready, and then while any one is: clients can be served. */
@@ -147,6 +148,19 @@ function scalingLimited({ view: { observed }, scaling, roles }: StatusInput): Co
     )
   }
   return no('Unlimited', 'nothing keeps the fleet from its wanted size')
+}
+
+/** Whether relays can tell their clients' peers from the cluster's own pods, Services and nodes. */
+function networksKnown({ view: { observed } }: StatusInput): ConditionState {
+  const { networks } = observed
+  if (!networks) return yes('NoCluster', 'relays run on this machine, in no cluster')
+  if (networks.missing !== undefined) {
+    const advice = 'name the networks of pods, Services and nodes in peers.deny where peers.allow is wide'
+    return no('NodesNotReadable', `${networks.missing}, so that relays do not know them: ${advice}`)
+  }
+  const blocks = counted(networks.internal.length, 'block')
+  const addresses = networks.nodes.length === 1 ? '1 address' : `${networks.nodes.length} addresses`
+  return yes('Known', `${blocks} of pods and Services and ${addresses} of nodes are refused as peers`)
 }
 
 function yes(reason: string, message: string): ConditionState {

@@ -78,6 +78,16 @@ export interface RelayCheck {
   message: string
 }
 
+/** What lies behind the walls that relays stand in: no peer of their clients. */
+export interface ClusterNetworks {
+  /** CIDRs of pods and Services. */
+  internal: string[]
+  /** Addresses of nodes, of which the ports that relays give out are peers. */
+  nodes: string[]
+  /** Why some of it is not known, as a sentence. */
+  missing?: string
+}
+
 /** Everything the decisions are made from; one function reads it, none reads more. */
 export interface ObservedCluster {
   key: ClusterKey
@@ -95,6 +105,8 @@ export interface ObservedCluster {
   /** By relay uid. */
   loads: ReadonlyMap<string, RelayLoad>
   checks: ReadonlyMap<string, RelayCheck>
+  /** Absent: there is no cluster around the relays, as in standalone mode. */
+  networks?: ClusterNetworks
   /** Undefined: what keeps them cannot be read; what is known stays in force. */
   revocations?: RevocationList | undefined
   /** Hash of the relay configuration in force, undefined when it was never written. */

@@ -3,6 +3,7 @@ import { parseTurnCluster } from '../api/defaults.ts'
 import { canonicalJson } from '../api/hash.ts'
 import { turnClusterStatus } from '../api/status.ts'
 import type { Condition, TurnCluster, TurnClusterStatus } from '../api/turn-cluster.ts'
+import type { ClusterNetworks } from '../controller/contract.ts'
 import { type OperatorEndpoint, relayConfigHash } from '../specs/config-map.ts'
 import type { RelayPodInputs } from '../specs/pod.ts'
 import { relayRevision } from '../specs/revision.ts'
@@ -17,6 +18,7 @@ export interface DerivedCluster {
   revision: string
   desiredConfigHash: string
   endpoint: OperatorEndpoint
+  networks: ClusterNetworks
 }
 
 interface DerivedClustersOptions {
@@ -40,10 +42,12 @@ export class DerivedClusters {
   async of(object: KubeObject): Promise<DerivedCluster> {
     const endpoint = this.#options.endpoint()
     const known = this.#derived.get(object)
-    if (known?.endpoint === endpoint) return known
+    const networks = await this.#options.world.networks.current()
+    if (known?.endpoint === endpoint && known.networks === networks) return known
     const cluster = await this.#parse(object)
     const revision = relayRevision(cluster, this.#options.podInputs())
-    const derived = { cluster, revision, endpoint, desiredConfigHash: relayConfigHash(cluster, endpoint) }
+    const desiredConfigHash = relayConfigHash(cluster, endpoint, networks)
+    const derived = { cluster, revision, endpoint, networks, desiredConfigHash }
     this.#derived.set(object, derived)
     return derived
   }

@@ -76,7 +76,7 @@ export class KubeDriver implements Driver {
       world.secrets.keepOnly(key, namespace, [])
       return undefined
     }
-    const { cluster, revision, desiredConfigHash } = await this.#derived.of(object)
+    const { cluster, revision, networks, desiredConfigHash } = await this.#derived.of(object)
     const { name, uid } = cluster.metadata
     const pods = world.podsOf(key, namespace)
     const own = pods.filter((pod) => isOwnedBy(pod, uid))
@@ -96,6 +96,7 @@ export class KubeDriver implements Driver {
       loads: fleet.loads(key),
       checks: fleet.checks(key),
       ...(configHash === undefined ? {} : { configHash }),
+      networks,
       revocations: this.#revocations(cluster),
       desiredConfigHash,
     }
@@ -135,7 +136,7 @@ export class KubeDriver implements Driver {
         return world.secrets.learn(object as SecretObject)
       }
       case 'write-config': {
-        const configMap = relayConfigMap(cluster, endpoint())
+        const configMap = relayConfigMap(cluster, endpoint(), observed.networks)
         world.configMaps.learn((await this.#guarded(key, configMap, applyOwned)) as ConfigMapObject)
         return this.#announceConfig(observed)
       }

@@ -1,3 +1,4 @@
+import { isIpAddress } from '../api/ip.ts'
 import type { ObservedNode } from '../controller/contract.ts'
 import type { Clock } from '../queue/clock.ts'
 import { isStatus, type KubeClient } from './client.ts'
@@ -27,6 +28,7 @@ export class NodeSource {
   readonly #client: KubeClient
   readonly #clock: Clock
   readonly #observed = new Map<string, ObservedNode>()
+  readonly #podCidrs = new Map<string, readonly string[]>()
   readonly #got = new Map<string, { node: ObservedNode | undefined; atMs: number }>()
   #mayWatch = true
 
@@ -38,6 +40,8 @@ export class NodeSource {
       trim: trimNode,
       onChange: (after, before) => {
         const name = (after ?? before)!.metadata.name
+        if (after) this.#podCidrs.set(name, after.spec?.podCIDRs ?? [])
+        else this.#podCidrs.delete(name)
         if (this.#remember(name, after && observedNode(after))) options.onChange(name)
       },
       onError: (error) => {
@@ -48,6 +52,24 @@ export class NodeSource {
       clock: options.clock,
       random: options.random,
     })
+  }
+
+  /** Whether all nodes are known. */
+  get mayWatch(): boolean {
+    return this.#mayWatch
+  }
+
+  /** The networks of pods, and every address of a node, each once and in order. */
+  networks(): { podCidrs: string[]; addresses: string[] } {
+    const addresses = [...this.#observed.values()].flatMap((node) => [
+      ...node.annotatedAddresses,
+      ...node.externalAddresses,
+      ...node.internalAddresses,
+    ])
+    return {
+      podCidrs: [...this.#podCidrs.values()].flat(),
+      addresses: [...new Set(addresses)].filter(isIpAddress).sort(),
+    }
   }
 
   /** Resolves when the nodes are known, or when it is known that they must be asked for by name. */
@@ -115,6 +137,7 @@ function trimNode({ metadata, spec, status }: NodeObject): NodeObject {
       ...(deletionTimestamp ? { deletionTimestamp } : {}),
     },
     spec: {
+      ...(spec?.podCIDRs ? { podCIDRs: spec.podCIDRs } : {}),
       ...(spec?.unschedulable ? { unschedulable: true } : {}),
       ...(spec?.taints ? { taints: spec.taints } : {}),
     },

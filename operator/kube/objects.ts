@@ -58,7 +58,11 @@ export interface PodObject extends KubeObject {
 }
 
 export interface NodeObject extends KubeObject {
-  spec?: { unschedulable?: boolean; taints?: { key: string; value?: string; effect: string }[] }
+  spec?: {
+    podCIDRs?: string[]
+    unschedulable?: boolean
+    taints?: { key: string; value?: string; effect: string }[]
+  }
   status?: {
     addresses?: { type: string; address: string }[]
     conditions?: ConditionLike[]

@@ -62,7 +62,8 @@ export const USAGE = `Runs TurnClusters on Kubernetes: with the current kubeconf
 Rights: get, list, watch, create, patch, delete on pods and configmaps; get, create on secrets; get, list, watch on
 turnclusters and patch on turnclusters/status; create on events, in each served namespace. get on services, get,
 create, patch on secrets and, with --leader-elect, get, create, update on leases in its own. Cluster-wide: get, list,
-watch on nodes (with get alone, nodes are asked for one by one), create on tokenreviews and subjectaccessreviews.
+watch on nodes (with get alone, nodes are asked for one by one), create on tokenreviews and subjectaccessreviews,
+list on servicecidrs (without it, relays do not know which addresses are Services).
 `
 
 const OPTIONS = {

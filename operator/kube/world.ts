@@ -3,6 +3,7 @@ import { GROUP, KIND, VERSION } from '../api/turn-cluster.ts'
 import type { ClusterKey } from '../controller/contract.ts'
 import type { Clock } from '../queue/clock.ts'
 import type { KubeClient } from './client.ts'
+import { NetworkSource } from './cluster-networks.ts'
 import { Collection } from './collection.ts'
 import { NodeSource } from './node-source.ts'
 import type { ConfigMapObject, KubeObject, PodObject } from './objects.ts'
@@ -13,6 +14,8 @@ import { SecretReader } from './secret-reader.ts'
 export interface WorldOptions {
   /** Empty: all. */
   namespaces: readonly string[]
+  /** The API server's address among the Services. */
+  apiService?: string | undefined
   /** Called with a TurnCluster whose objects have changed. */
   onChange: (key: ClusterKey) => void
   onError?: (error: Error) => void
@@ -26,6 +29,7 @@ export class World {
   readonly pods: Collection<PodObject>
   readonly configMaps: Collection<ConfigMapObject>
   readonly nodes: NodeSource
+  readonly networks: NetworkSource
   readonly secrets: SecretReader
 
   constructor(client: KubeClient, options: WorldOptions) {
@@ -73,6 +77,11 @@ export class World {
       onChange: ofCluster,
     })
     this.nodes = new NodeSource(client, { ...common, onChange: (name) => this.#onNode(name, onChange) })
+    this.networks = new NetworkSource(client, {
+      ...common,
+      nodes: this.nodes,
+      apiService: options.apiService,
+    })
     this.secrets = new SecretReader(client, { ...common, onChange })
   }
 

@@ -1,6 +1,7 @@
 import { canonicalJson, contentHash } from '../api/hash.ts'
 import { ANNOTATION_HASH } from '../api/labels.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
+import type { ClusterNetworks } from '../controller/contract.ts'
 import { clusterLabels, configMapName, ownerReference, RELAY_FILES } from './names.ts'
 import type { ConfigMap } from './objects.ts'
 import { relayConfigFor } from './relay-config.ts'
@@ -15,8 +16,12 @@ export interface OperatorEndpoint {
 }
 
 /** The ConfigMap that every relay of the cluster mounts; its hash is in `ANNOTATION_HASH`. */
-export function relayConfigMap(cluster: TurnCluster, operator: OperatorEndpoint | undefined): ConfigMap {
-  const data = configMapData(cluster, operator)
+export function relayConfigMap(
+  cluster: TurnCluster,
+  operator: OperatorEndpoint | undefined,
+  networks?: ClusterNetworks,
+): ConfigMap {
+  const data = configMapData(cluster, operator, networks)
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
@@ -32,12 +37,21 @@ export function relayConfigMap(cluster: TurnCluster, operator: OperatorEndpoint 
 }
 
 /** Value of `ObservedCluster.desiredConfigHash` for Kubernetes. */
-export function relayConfigHash(cluster: TurnCluster, operator: OperatorEndpoint | undefined): string {
-  return contentHash(canonicalJson(configMapData(cluster, operator)))
+export function relayConfigHash(
+  cluster: TurnCluster,
+  operator: OperatorEndpoint | undefined,
+  networks?: ClusterNetworks,
+): string {
+  return contentHash(canonicalJson(configMapData(cluster, operator, networks)))
 }
 
-function configMapData(cluster: TurnCluster, operator: OperatorEndpoint | undefined): Record<string, string> {
+function configMapData(
+  cluster: TurnCluster,
+  operator: OperatorEndpoint | undefined,
+  networks: ClusterNetworks | undefined,
+): Record<string, string> {
   const config = relayConfigFor(cluster, {
+    networks,
     addressesFile: RELAY_FILES.addresses,
     keysFile: RELAY_FILES.keys,
     revocationsFile: RELAY_FILES.revocations,

@@ -2,6 +2,7 @@ import type { RelayConfigInput } from '../../relay/api/config.ts'
 import { durationSeconds } from '../api/durations.ts'
 import { effectiveListeners } from '../api/listeners.ts'
 import type { Listener, TurnCluster } from '../api/turn-cluster.ts'
+import type { ClusterNetworks } from '../controller/contract.ts'
 
 type RelayListener = Omit<Listener, 'name'>
 
@@ -20,6 +21,8 @@ export interface RelayPlace {
   /** Another range than that of the spec, where relays share an address. */
   relayPorts?: { min: number; max: number }
   identity?: RelayConfigInput['identity']
+  /** What lies around the relays. */
+  networks?: Pick<ClusterNetworks, 'internal' | 'nodes'> | undefined
   workers?: number
 }
 
@@ -49,6 +52,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       mode: MODES[spec.peers.mode],
       allow: spec.peers.allow,
       deny: spec.peers.deny,
+      ...(place.networks && { internal: place.networks.internal, nodes: place.networks.nodes }),
       tcp: spec.peers.tcp,
       ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },

@@ -323,6 +323,9 @@ test('with the right to get nodes but not to list them the operator asks for tho
     await stage.untilReady(1)
     const [pod] = await stage.pods()
     assert.match(pod?.metadata.annotations?.['turnfleet.dev/addresses'] ?? '', /203\.0\.113\./)
+    const status = (await stage.read())?.status
+    const known = status?.conditions?.find(({ type }) => type === 'NetworksKnown')
+    assert.deepEqual([known?.status, known?.reason], ['False', 'NodesNotReadable'])
   } finally {
     await stage.close()
   }

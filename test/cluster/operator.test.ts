@@ -4,9 +4,18 @@ import { pino } from 'pino'
 import type { TurnClusterStatus } from '../../operator/api/turn-cluster.ts'
 import { createApiKey } from '../../operator/http/api-keys.ts'
 import { kubeconfigConnection } from '../../operator/kube/credentials.ts'
-import type { ConfigMapObject, KubeObject, PodObject, SecretObject } from '../../operator/kube/objects.ts'
+import type {
+  ConfigMapObject,
+  KubeObject,
+  PodObject,
+  SecretObject,
+  ServiceObject,
+} from '../../operator/kube/objects.ts'
 import { type OperatorOptions, parseOptions } from '../../operator/kube/options.ts'
 import { Operator } from '../../operator/main.ts'
+import { relayConfig } from '../../relay/api/config.ts'
+import { parseAddress } from '../../relay/stun/address-text.ts'
+import { PeerPolicy } from '../../relay/turn/peer-policy.ts'
 import { Api, CRD_FILE } from './api.ts'
 import { type ControlPlane, freePorts, OBJECT_CONTROLLERS, startControlPlane } from './control-plane.ts'
 import { FakeKubelet, type FakeRelay, send } from './fake-kubelet.ts'
@@ -254,6 +263,32 @@ test('a revocation is kept in a ConfigMap of the cluster, and reaches every rela
     [201, 201, 201, 201],
   )
   assert.equal((await revocations()).view.revocations.length, 5, 'none of those made at once is lost')
+})
+
+test('relays are told of pods, Services and nodes, which are no peers, and of new ones without a restart', async () => {
+  const peers = async () => {
+    const configMap = await api.find<ConfigMapObject>('v1', 'ConfigMap', NAMESPACE, 'public-relay')
+    return relayConfig.parse(JSON.parse(configMap?.data?.['relay.yaml'] ?? '')).peers
+  }
+  const before = await peers()
+  assert.deepEqual(before.nodes, [
+    '10.0.0.1',
+    ...Array.from({ length: NODES }, (_, i) => `203.0.113.${10 + i}`),
+  ])
+  const service = await api.find<ServiceObject>('v1', 'Service', 'default', 'kubernetes')
+  const policy = new PeerPolicy({ ...before, advertised: [], own: [], ownPorts: new Set() }, () => false)
+  assert.equal(policy.explain(parseAddress(service?.spec?.clusterIP ?? '', 0)!).rule, 'internal')
+  const uids = (await pods('public')).map(({ metadata }) => metadata.uid)
+  const node = await api.find<KubeObject>('v1', 'Node', undefined, 'node-0')
+  await api.merge(node!, { spec: { podCIDR: '10.244.0.0/24', podCIDRs: ['10.244.0.0/24'] } })
+  await api.until('the pods of the node are named', async () =>
+    (await peers()).internal.includes('10.244.0.0/24'),
+  )
+  assert.deepEqual(
+    (await pods('public')).map(({ metadata }) => metadata.uid),
+    uids,
+  )
+  await untilCondition('public', 'NetworksKnown', 'True', /Known/)
 })
 
 test('an idle operator writes nothing', async () => {
