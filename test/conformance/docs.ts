@@ -1,9 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { OTHER_USER, startCoturn, startTurnfleet, type TestServer, USER } from '../interop/servers.ts'
+import {
+  OTHER_USER,
+  startCoturn,
+  startTurnfleet,
+  type TestServer,
+  TOKEN_KEYS,
+  USER,
+} from '../interop/servers.ts'
 import type { CaseResult, ConformanceCase } from './case.ts'
 import { CASES } from './cases/index.ts'
 import { runCases } from './run.ts'
+import type { Target } from './trial.ts'
 import type { Transport } from './wire.ts'
 
 const FILE = fileURLToPath(new URL('../../docs/conformance.md', import.meta.url))
@@ -25,6 +33,7 @@ const TOPICS: Readonly<Record<string, string>> = {
   tcp: 'TCP allocations',
   mobility: 'Mobility',
   nat: 'NAT behaviour discovery',
+  token: 'Third-party authorization',
   hostile: 'Hostile input',
 }
 
@@ -36,35 +45,59 @@ interface Measured {
 
 /** Runs every case against our relay and against coturn, and writes the table into docs/conformance.md. */
 export async function writeDocs(): Promise<void> {
-  const servers = [await measure(await conformingRelay()), await measure(await startCoturn())]
+  const servers = [await measure(await conformingRelays()), await measure(await coturns())]
   const page = readFileSync(FILE, 'utf8')
   const head = page.slice(0, page.indexOf(MARK) + MARK.length)
   writeFileSync(FILE, `${head}\n\n${table(servers)}\n`)
 }
 
-/** Our relay with the user names that USERHASH needs: no TURN REST keys beside them. */
-export function conformingRelay(): Promise<TestServer> {
-  return startTurnfleet({ credentials: { users: [USER, OTHER_USER], offerSha256: true } })
+/** The servers of one kind: one for all cases but those of tokens. */
+interface Servers {
+  readonly users: TestServer
+  readonly tokens: TestServer
 }
 
-/** Every case over every transport of a server on loopback, which is stopped then. */
-export async function measure(server: TestServer): Promise<Measured> {
+/** Our relay, twice: user names that USERHASH needs stand beside no other credentials. */
+export async function conformingRelays(): Promise<Servers> {
+  return {
+    users: await startTurnfleet({ credentials: { users: [USER, OTHER_USER], offerSha256: true } }),
+    tokens: await startTurnfleet(),
+  }
+}
+
+async function coturns(): Promise<Servers> {
+  return { users: await startCoturn(), tokens: await startCoturn('tokens') }
+}
+
+/** Every case over every transport, on loopback; the servers are stopped then. */
+export async function measure({ users, tokens }: Servers): Promise<Measured> {
   const results: CaseResult[] = []
   try {
     for (const transport of TRANSPORTS) {
-      const target = {
-        server: { ip: '127.0.0.1', port: server.port(transport) },
-        transport,
-        credentials: USER,
-        other: OTHER_USER,
-        peerAddress: '127.0.0.1',
-      }
-      results.push(...(await runCases(CASES, target)))
+      const others = CASES.filter((one) => !aboutTokens(one))
+      results.push(...(await runCases(others, targetOf(users, transport))))
+      results.push(...(await runCases(CASES.filter(aboutTokens), targetOf(tokens, transport))))
     }
   } finally {
-    await server.stop()
+    await Promise.all([users.stop(), tokens.stop()])
   }
-  return { name: server.name, version: server.version, results }
+  return { name: users.name, version: users.version, results }
+}
+
+const aboutTokens = ({ id }: ConformanceCase) => id.startsWith('token/')
+
+function targetOf(server: TestServer, transport: Transport): Target {
+  const { id: kid, key } = TOKEN_KEYS[0]!
+  return {
+    server: { ip: '127.0.0.1', port: server.port(transport) },
+    natServer: { ip: '127.0.0.1', port: server.natPort },
+    transport,
+    credentials: USER,
+    other: OTHER_USER,
+    peerAddress: '127.0.0.1',
+    // coturn takes the tokens of its own client only, and it is not known what it misses in ours.
+    ...(server.name === 'coturn' ? {} : { tokenKey: { kid, key: Buffer.from(key, 'base64') } }),
+  }
 }
 
 function table(servers: readonly Measured[]): string {

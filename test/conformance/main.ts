@@ -12,7 +12,7 @@ import { openWire, type Transport } from './wire.ts'
 /** Holds any TURN server against the RFCs; exits with 1 where a MUST is broken. */
 const USAGE = `usage: npm run conformance -- --host HOST --user USER --password PASSWORD
   [--port 3478] [--transport udp|tcp|tls] [--realm REALM] [--user2 USER --password2 PASSWORD]
-  [--peer-address ADDRESS] [--only TEXT] [--json]
+  [--peer-address ADDRESS] [--token-key KID:BASE64] [--only TEXT] [--json]
 or: npm run conformance -- --write-docs`
 const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 
@@ -28,6 +28,7 @@ async function main(): Promise<void> {
       realm: { type: 'string' },
       transport: { type: 'string', default: 'udp' },
       'peer-address': { type: 'string' },
+      'token-key': { type: 'string' },
       only: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       'write-docs': { type: 'boolean', default: false },
@@ -46,6 +47,7 @@ async function main(): Promise<void> {
     transport,
     credentials: { username: user, password, realm },
     other: user2 && password2 ? { username: user2, password: password2, realm } : undefined,
+    tokenKey: tokenKey(values['token-key']),
     peerAddress: values['peer-address'] ?? (await reachableAddress(server, transport)),
   }
   const results = await runCases(
@@ -53,6 +55,12 @@ async function main(): Promise<void> {
     target,
   )
   print(results, values.json)
+}
+
+/** `KID:BASE64`: the key of an authorization server (RFC 7635). */
+function tokenKey(text: string | undefined): Target['tokenKey'] {
+  const [kid, key] = text?.split(':') ?? []
+  return kid && key ? { kid, key: Buffer.from(key, 'base64') } : undefined
 }
 
 function print(results: readonly CaseResult[], json: boolean): void {

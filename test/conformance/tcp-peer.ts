@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import type { Endpoint } from '../support/stun-message.ts'
 import type { Client } from './client.ts'
-import { expect, payload, type Trial } from './trial.ts'
+import { expect, onPeerPort, payload, type Trial } from './trial.ts'
 
 /** Bytes that are sent each way over a data connection. */
 export const BYTES = 100_000
@@ -11,8 +11,10 @@ const ANSWER_MS = 3_000
 /** A peer that waits for a connection. */
 export async function listen(trial: Trial) {
   const server = createServer()
-  server.listen(0, trial.peerIp)
-  await once(server, 'listening')
+  await onPeerPort(async (port) => {
+    server.listen(port, trial.peerIp)
+    await once(server, 'listening')
+  })
   const accepted = once(server, 'connection').then(([socket]) => {
     const peer = socket as Socket
     peer.on('error', () => {})

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomInt } from 'node:crypto'
 import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { isIPv6 } from 'node:net'
@@ -10,10 +10,14 @@ import { Client, type Credentials, describe } from './client.ts'
 import { openWire, type Transport, type Wire } from './wire.ts'
 
 const PEER_MS = 2500
+const PEER_PORTS = { min: 20_000, max: 32_000 }
+const BIND_ATTEMPTS_MAX = 20
 
 /** A server to test, and what its operator tells of it. */
 export interface Target {
   readonly server: Endpoint
+  /** A UDP address of it that takes part in NAT behaviour discovery; absent: `server`. */
+  readonly natServer?: Endpoint | undefined
   readonly transport: Transport
   readonly credentials: Credentials
   /** A second user, for what one user must not do to another. */
@@ -21,7 +25,7 @@ export interface Target {
   /** An address of this machine that the server can reach; absent: none is known. */
   readonly peerAddress?: string | undefined
   /** Kid and key of RFC 7635, for servers that take its tokens. */
-  readonly tokenKey?: { readonly kid: string; readonly key: Buffer } | undefined
+  readonly tokenKey?: { readonly kid: string; readonly key: Uint8Array } | undefined
 }
 
 /** What one case has at hand; everything it opens is closed after it. */
@@ -38,6 +42,18 @@ export class Trial {
     const client = new Client(await this.wire(), credentials)
     this.#closing.push(() => client.close())
     return client
+  }
+
+  /** A client before the address for NAT behaviour discovery. */
+  async natClient(): Promise<Client> {
+    const wire = await openWire(this.natServer, this.target.transport)
+    const client = new Client(wire, this.target.credentials)
+    this.#closing.push(() => client.close())
+    return client
+  }
+
+  get natServer(): Endpoint {
+    return this.target.natServer ?? this.target.server
   }
 
   /** A bare connection. */
@@ -109,8 +125,10 @@ export class Peer {
 
   static async open(ip: string): Promise<Peer> {
     const socket = dgram.createSocket(isIPv6(ip) ? 'udp6' : 'udp4')
-    socket.bind(0, ip)
-    await once(socket, 'listening')
+    await onPeerPort(async (port) => {
+      socket.bind(port, ip)
+      await once(socket, 'listening')
+    })
     return new Peer(socket)
   }
 
@@ -138,6 +156,20 @@ export class Peer {
 
   close(): void {
     this.#socket.close()
+  }
+}
+
+/**
+ * Calls `bind` with ports until one is free. They lie below those that systems choose from: a server on the same
+ * machine may have listeners there, whose numbers it may refuse as peers whatever their protocol.
+ */
+export async function onPeerPort(bind: (port: number) => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await bind(randomInt(PEER_PORTS.min, PEER_PORTS.max + 1))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || attempt === BIND_ATTEMPTS_MAX) throw error
+    }
   }
 }
 

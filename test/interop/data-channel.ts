@@ -17,7 +17,9 @@ export function relayIceServer(
 ): CallOptions['iceServers'][number] {
   const scheme = protocol === 'tls' ? 'turns' : 'turn'
   const transport = protocol === 'udp' ? 'udp' : 'tcp'
-  const urls = `${scheme}:127.0.0.1:${port}?transport=${transport}`
+  // Firefox looks for a name in the certificate, not for an address.
+  const host = protocol === 'tls' ? 'localhost' : '127.0.0.1'
+  const urls = `${scheme}:${host}:${port}?transport=${transport}`
   return { urls, username: user.username, credential: user.password }
 }
 

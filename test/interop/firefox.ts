@@ -45,10 +45,10 @@ export class Firefox {
     }
   }
 
-  /** Trusts the authority in `caFile`; throws a sentence that says what to install where there is no Firefox. */
-  static async launch(caFile: string): Promise<Firefox> {
+  /** Trusts the authorities in `caFiles`; throws a sentence that says what to install where there is no Firefox. */
+  static async launch(caFiles: readonly string[]): Promise<Firefox> {
     const profile = await mkdtemp(join(tmpdir(), 'turnfleet-firefox-'))
-    await trust(profile, caFile)
+    await trust(profile, caFiles)
     const lines = Object.entries(PREFERENCES).map(
       ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
     )
@@ -136,10 +136,12 @@ function debuggingUrl(child: ChildProcess): Promise<string> {
   })
 }
 
-async function trust(profile: string, caFile: string): Promise<void> {
+async function trust(profile: string, caFiles: readonly string[]): Promise<void> {
   const certutil = (...args: string[]) => promisify(execFile)('certutil', ['-d', `sql:${profile}`, ...args])
   await certutil('-N', '--empty-password')
-  await certutil('-A', '-t', 'C,,', '-n', 'test', '-i', caFile)
+  for (const [i, caFile] of caFiles.entries()) {
+    await certutil('-A', '-t', 'C,,', '-n', `test ${i}`, '-i', caFile)
+  }
 }
 
 async function end(child: ChildProcess, profile: string): Promise<void> {

@@ -20,7 +20,7 @@ const messages = Math.round((minutes * 60_000) / EVERY_MS)
 const server = await startTurnfleet()
 const clients: WebRtcClient[] = []
 try {
-  clients.push(await chromiumClient(), await firefoxClient(server.caFile), wrtcClient())
+  clients.push(await chromiumClient(), await firefoxClient([server.caFile]), wrtcClient())
   const calls = clients.flatMap((client) =>
     (['udp', 'tcp'] as const).map(async (protocol) => {
       const options: CallOptions = {

@@ -1,9 +1,10 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { RelayConfigInput } from '../../relay/api/config.ts'
 import { loopbackConfig, RelayChild } from '../../relay/testing/relay-child.ts'
 import { TestAuthority } from '../cluster/pki.ts'
@@ -14,10 +15,25 @@ export const OTHER_USER = { username: 'other', password: 'other-password' }
 /** A key of the ring, for TURN REST credentials. */
 export const REST_SECRET = 'rest-secret'
 
+/** What tokens of RFC 7635 are made for. */
+const TOKEN_SERVER = 'turn.test'
+const KEY_BYTES = { A128GCM: 16, A256GCM: 32 } as const
+/** The keys that uclient has in it; it takes their leading bytes, and one of them at random. */
+const UCLIENT_KEYS = [
+  { id: 'north', algorithm: 'A256GCM', text: 'MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDEK' },
+  { id: 'union', algorithm: 'A128GCM', text: 'MTIzNDU2Nzg5MDEyMzQ1Ngo=' },
+  { id: 'oldempire', algorithm: 'A256GCM', text: 'MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIK' },
+] as const
+/** The same, as our configuration has them. */
+export const TOKEN_KEYS = UCLIENT_KEYS.map(({ id, algorithm, text }) => {
+  const key = Buffer.from(text, 'base64').subarray(0, KEY_BYTES[algorithm])
+  return { id, algorithm, key: key.toString('base64') }
+})
+
 const START_TIMEOUT_MS = 15_000
 const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const
 
-type Protocol = 'udp' | 'tcp' | 'tls'
+export type Protocol = 'udp' | 'tcp' | 'tls' | 'dtls'
 
 /** A TURN server on loopback for clients that we did not write. */
 export interface TestServer {
@@ -27,6 +43,8 @@ export interface TestServer {
   readonly caFile: string
   /** The port of a protocol on 127.0.0.1, or with `6` on ::1. */
   port(protocol: Protocol, family?: 4 | 6): number
+  /** A UDP port on 127.0.0.1 that takes part in NAT behaviour discovery (RFC 5780). */
+  readonly natPort: number
   stop(): Promise<void>
 }
 
@@ -34,7 +52,8 @@ export interface TestServer {
 export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Promise<TestServer> {
   const child = new RelayChild()
   const files = await writeCertificate(child.folder)
-  const protocols = ['udp', 'tcp', 'tls'] as const
+  const protocols = ['udp', 'tcp', 'tls', 'dtls'] as const
+  const natPorts = await freePorts(2)
   child.writeConfig({
     ...loopbackConfig(),
     realm: REALM,
@@ -43,8 +62,14 @@ export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Pr
     ),
     relay: { addresses: [{ advertise: '127.0.0.1' }, { advertise: '::1' }] },
     tls: { certFile: files.cert, keyFile: files.key },
-    credentials: { users: [USER, OTHER_USER], keys: [{ id: 'k1', secret: REST_SECRET }] },
+    credentials: {
+      users: [USER, OTHER_USER],
+      keys: [{ id: 'k1', secret: REST_SECRET }],
+      thirdParty: { serverName: TOKEN_SERVER, keys: TOKEN_KEYS },
+    },
     mobility: true,
+    peers: { allow: ['127.0.0.0/8', '::1/128'], tcp: true },
+    natDiscovery: { addresses: [{ advertise: '127.0.0.1' }, { advertise: '127.0.0.2' }], ports: natPorts },
     limits: { allocationsPerUser: 4000 },
     ...change,
   })
@@ -55,31 +80,41 @@ export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Pr
     name: 'turnfleet',
     version,
     caFile: files.ca,
+    natPort: natPorts[0]!,
     port: (protocol, family = 4) =>
       listeners.find((one) => one.protocol === protocol && one.address === LOOPBACK[family])!.port,
     stop: () => child.stop(),
   }
 }
 
-/** coturn with all that it can do turned on; `users` or TURN REST credentials, as it does not take both. */
-export async function startCoturn(credentials: 'users' | 'rest' = 'users'): Promise<TestServer> {
+/** coturn with all that it can do turned on, but one kind of credentials: it does not take several beside each other. */
+export async function startCoturn(credentials: 'users' | 'rest' | 'tokens' = 'users'): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'turnfleet-coturn-'))
-  // coturn gives up root before it reads the key.
-  chmodSync(folder, 0o755)
   const files = await writeCertificate(folder)
   const [plain, alternate, secure] = await freePorts(3)
+  const database = join(folder, 'turndb')
   const who =
-    credentials === 'users'
-      ? ['--lt-cred-mech', ...[USER, OTHER_USER].map((one) => `--user=${one.username}:${one.password}`)]
-      : ['--use-auth-secret', `--static-auth-secret=${REST_SECRET}`]
+    credentials === 'rest'
+      ? ['--use-auth-secret', `--static-auth-secret=${REST_SECRET}`]
+      : ['--lt-cred-mech', ...[USER, OTHER_USER].map((one) => `--user=${one.username}:${one.password}`)]
+  if (credentials === 'tokens') {
+    who.push('--oauth', `--server-name=${TOKEN_SERVER}`)
+    writeTokenKeys(database)
+  }
   const child = spawn(
     'turnserver',
     [
       ...['-n', '--no-cli', '--log-file=stdout', '--simple-log', '--allow-loopback-peers', '--mobility'],
-      ...['--listening-ip=127.0.0.1', '--listening-ip=::1', '--relay-ip=127.0.0.1', '--relay-ip=::1'],
+      ...[
+        '--listening-ip=127.0.0.1',
+        '--listening-ip=127.0.0.2',
+        '--listening-ip=::1',
+        '--relay-ip=127.0.0.1',
+        '--relay-ip=::1',
+      ],
       ...[`--listening-port=${plain}`, `--alt-listening-port=${alternate}`, `--tls-listening-port=${secure}`],
       ...[`--cert=${files.cert}`, `--pkey=${files.key}`, `--realm=${REALM}`, ...who],
-      ...[`--pidfile=${join(folder, 'pid')}`, `--userdb=${join(folder, 'turndb')}`],
+      ...[`--pidfile=${join(folder, 'pid')}`, `--userdb=${database}`],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )
@@ -113,9 +148,20 @@ export async function startCoturn(credentials: 'users' | 'rest' = 'users'): Prom
     name: 'coturn',
     version: coturnVersion(),
     caFile: files.ca,
-    port: (protocol) => (protocol === 'tls' ? secure! : plain!),
+    natPort: plain!,
+    port: (protocol) => (protocol === 'tls' || protocol === 'dtls' ? secure! : plain!),
     stop,
   }
+}
+
+/** Tables of coturn's own form with the keys that its client has. */
+function writeTokenKeys(file: string): void {
+  const database = new DatabaseSync(file)
+  database.exec(`CREATE TABLE oauth_key (kid varchar(128) PRIMARY KEY, ikm_key varchar(256), timestamp bigint,
+    lifetime integer, as_rs_alg varchar(64), realm varchar(127))`)
+  const insert = database.prepare('INSERT INTO oauth_key VALUES (?, ?, 0, 0, ?, ?)')
+  for (const { id, algorithm, text } of UCLIENT_KEYS) insert.run(id, text, algorithm, REALM)
+  database.close()
 }
 
 /** The version of coturn and of its clients that are installed. */

@@ -37,9 +37,9 @@ export async function chromiumClient(): Promise<WebRtcClient> {
   }
 }
 
-/** Firefox takes only certificates that it trusts: `caFile` is the authority it is given. */
-export async function firefoxClient(caFile: string): Promise<WebRtcClient> {
-  const firefox = await Firefox.launch(caFile)
+/** Firefox takes only certificates that it trusts: `caFiles` are the authorities it is given. */
+export async function firefoxClient(caFiles: readonly string[]): Promise<WebRtcClient> {
+  const firefox = await Firefox.launch(caFiles)
   return {
     name: 'Firefox ESR',
     version: firefox.version,

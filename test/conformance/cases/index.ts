@@ -12,6 +12,7 @@ import { PASSWORD_ALGORITHM_CASES } from './password-algorithms.ts'
 import { PERMISSIONS } from './permissions.ts'
 import { REFRESH } from './refresh.ts'
 import { TCP_RELAY } from './tcp-relay.ts'
+import { THIRD_PARTY } from './third-party.ts'
 
 /** Every case, in the order of the RFCs. */
 export const CASES: readonly ConformanceCase[] = [
@@ -27,5 +28,6 @@ export const CASES: readonly ConformanceCase[] = [
   ...TCP_RELAY,
   ...MOBILITY,
   ...NAT_DISCOVERY,
+  ...THIRD_PARTY,
   ...HOSTILE,
 ]

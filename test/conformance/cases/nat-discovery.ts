@@ -73,7 +73,7 @@ export const NAT_DISCOVERY: readonly ConformanceCase[] = [
       over: ['udp'],
       async run(trial) {
         const other = await otherAddress(trial)
-        const { server } = trial.target
+        const server = trial.natServer
         const wanted = {
           ip: flags & CHANGE_IP ? other.ip : server.ip,
           port: flags & CHANGE_PORT ? other.port : server.port,
@@ -96,7 +96,7 @@ export const NAT_DISCOVERY: readonly ConformanceCase[] = [
       const { port } = listener.address()
       const value = Buffer.alloc(4)
       value.writeUInt16BE(port, 0)
-      const client = await trial.client()
+      const client = await trial.natClient()
       const request = encode({
         method: METHOD.Binding,
         class: CLASS.Request,
@@ -118,7 +118,7 @@ export const NAT_DISCOVERY: readonly ConformanceCase[] = [
     over: ['udp'],
     async run(trial) {
       await otherAddress(trial)
-      const answer = await (await trial.client()).ask(METHOD.Binding, [[PADDING, Buffer.alloc(1024)]])
+      const answer = await (await trial.natClient()).ask(METHOD.Binding, [[PADDING, Buffer.alloc(1024)]])
       if (codeOf(answer) === ERROR.UnknownAttribute) throw new NotTested('420: no PADDING')
       expectSuccess(answer)
       const bytes = attributeOf(answer, PADDING)?.length ?? 0
@@ -129,7 +129,7 @@ export const NAT_DISCOVERY: readonly ConformanceCase[] = [
 ]
 
 async function otherAddress(trial: Trial): Promise<Endpoint> {
-  const answer = await (await trial.client()).ask(METHOD.Binding)
+  const answer = await (await trial.natClient()).ask(METHOD.Binding)
   const other = plainAddressOf(answer, OTHER_ADDRESS)
   if (!other) throw new NotTested('no OTHER-ADDRESS: NAT discovery is off')
   return other
@@ -140,7 +140,7 @@ async function probe(trial: Trial, attributes: readonly (readonly [number, Uint8
   const socket = await bind(trial)
   const request = encode({ method: METHOD.Binding, class: CLASS.Request, id: randomBytes(12), attributes })
   const heard = hear(socket, request.subarray(8, 20))
-  const { server } = trial.target
+  const server = trial.natServer
   socket.send(request, server.port, server.ip)
   const answer = await heard
   if (!answer) throw new Broken('no answer')
