@@ -82,7 +82,10 @@ export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Pr
     caFile: files.ca,
     natPort: natPorts[0]!,
     port: (protocol, family = 4) =>
-      listeners.find((one) => one.protocol === protocol && one.address === LOOPBACK[family])!.port,
+      listeners.find(
+        (one) =>
+          one.protocol === protocol && one.address === LOOPBACK[family] && !natPorts.includes(one.port),
+      )!.port,
     stop: () => child.stop(),
   }
 }
