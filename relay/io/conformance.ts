@@ -4,6 +4,7 @@ import { datagramTests } from './testing/datagram-tests.ts'
 import { lifecycleTests } from './testing/lifecycle-tests.ts'
 import { peerErrorTests } from './testing/peer-error-tests.ts'
 import { proxyTests } from './testing/proxy-tests.ts'
+import { spliceTests } from './testing/splice-tests.ts'
 import { streamLimitTests } from './testing/stream-limit-tests.ts'
 import { streamTests } from './testing/stream-tests.ts'
 import { tcpPeerTests } from './testing/tcp-peer-tests.ts'
@@ -19,6 +20,8 @@ export function describeRelayIo(name: string, create: () => RelayIo): void {
     tlsTests(create)
     proxyTests(create)
     tcpPeerTests(create)
+    spliceTests(create, 'tcp')
+    spliceTests(create, 'tls')
     lifecycleTests(create)
   })
 }
