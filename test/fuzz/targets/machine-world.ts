@@ -19,6 +19,7 @@ import { Random } from '../../simulation/random.ts'
 import { ReferenceModel } from '../../simulation/reference-model.ts'
 import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
 import { ClientMemory } from './client-memory.ts'
+import { FuzzedOffload } from './fuzzed-offload.ts'
 import { checkCounters, checkLimits } from './machine-counters.ts'
 import { checkOutside, key, withRooms } from './machine-packets.ts'
 import { checkIndication, checkMeeting } from './machine-rules.ts'
@@ -57,6 +58,7 @@ export class MachineWorld {
   readonly memory = new ClientMemory()
   readonly #model = new ReferenceModel()
   readonly #quota = new LocalQuota()
+  readonly #offload = new FuzzedOffload()
   readonly #ports = { 4: new Uint8Array(65_536), 6: new Uint8Array(65_536) }
   readonly #perUser = new Map<string, number>()
   readonly #reader = new StunReader()
@@ -76,6 +78,7 @@ export class MachineWorld {
       crypto: { ...nodeCrypto, randomBytes: (length) => random.bytes(length) },
       quota: this.#quota,
       tcpPeers: true,
+      offload: this.#offload,
       portMap: ({ advertise }) => this.#ports[advertise.family],
     })
     this.server.setWallClockOffset(EPOCH_SECONDS * 1000)
@@ -187,6 +190,7 @@ export class MachineWorld {
     call()
     for (let output = this.server.nextOutput(); output; output = this.server.nextOutput()) this.#play(output)
     for (let link = this.#closing.pop(); link !== undefined; link = this.#closing.pop()) this.closeLink(link)
+    this.#offload.check(this.#model, this.now)
     this.states.add(checkLimits(this.server, this.bound.size, this.binding.size))
   }
 
@@ -197,6 +201,7 @@ export class MachineWorld {
     assert.deepEqual(left, [0, 0, 0, 0], 'state leaked')
     assert.equal(this.bound.size + this.binding.size, 0, 'sockets leaked')
     assert.deepEqual([this.server.peerConnectionCount, this.tcpPeers.ids], [0, []], 'connections leaked')
+    assert.equal(this.#offload.size, 0, 'routes of the kernel leaked')
     assert.equal(this.#quota.total, 0, 'quota leaked')
     assert.ok(this.#ports[4].indexOf(1) < 0 && this.#ports[6].indexOf(1) < 0, 'ports leaked')
     assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
