@@ -6,6 +6,7 @@ import { relayLimits } from './limits.ts'
 import { listener } from './listener-config.ts'
 import { natDiscovery } from './nat-discovery-config.ts'
 import { namedPeerPolicy, peerPolicy } from './peer-policy-config.ts'
+import { furtherRealms, realmProblems } from './realm-config.ts'
 
 /**
  * The relay's configuration file: the same whether a person, the operator or standalone mode wrote it.
@@ -53,6 +54,11 @@ const relayConfigFields = z.strictObject({
   credentials: credentialsConfig
     .default({ keys: [], users: [], offerSha256: false })
     .describe('Who may use the relay.'),
+  realms: furtherRealms
+    .default([])
+    .describe(
+      'Further realms, each with users, keys and limits of its own. A request belongs to the realm that it names; one that names none is challenged for a realm by its ORIGIN, by its listener, else for the default one.',
+    ),
   nonceKeys: z
     .array(sharedKey)
     .max(16)
@@ -150,6 +156,7 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
   })
   const challenge = challengeProblem(config.realm, config.credentials)
   if (challenge) refuse(['credentials', 'thirdParty'], challenge)
+  for (const [path, message] of realmProblems(config)) refuse(path, message)
   config.listeners.forEach((one, index) => {
     if ((one.protocol === 'tls' || one.protocol === 'dtls') && !config.tls) {
       refuse(

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ip, listenPort, network } from './config-fields.ts'
+import { realmName } from './realm-config.ts'
 
 /** One entry of `listeners`. */
 export const listener = z.strictObject({
@@ -10,6 +11,9 @@ export const listener = z.strictObject({
     ),
   address: ip.optional().describe('Literal address to bind. Absent: every address of relay.addresses.'),
   port: listenPort.describe('Port to listen on; 0 lets the system choose one, which the log then names.'),
+  realm: realmName
+    .optional()
+    .describe('Realm that clients which come to this port are challenged for. Absent: the default one.'),
   proxyProtocol: z
     .strictObject({
       from: z

@@ -87,6 +87,27 @@ test('tokenKeys of the keys file open tokens where third-party authorization is 
   assert.equal(load('').settings.config.credentials.thirdParty, undefined)
 })
 
+test('a realm has a key file of its own, whose last good content stays and whose nonce keys are not used', (t) => {
+  const at = folder(t)
+  const write = (file: string, text: string) => writeFileSync(join(at, file), text)
+  write(
+    'relay.yaml',
+    'realm: r\nlisteners: [{protocol: udp, port: 3478}]\nrelay: {}\nrealms: [{realm: s, credentials: {keysFile: s.yaml}}]\n',
+  )
+  write('s.yaml', KEYS)
+  const source = new SettingsFiles(join(at, 'relay.yaml'))
+  const idsOf = ({ settings }: ReturnType<SettingsFiles['load']>) =>
+    settings.config.realms[0]?.credentials.keys.map(({ id }) => id)
+  const loaded = source.load()
+  assert.deepEqual([idsOf(loaded), loaded.settings.config.nonceKeys, loaded.problems], [['k1'], [], []])
+  assert.ok(loaded.files.includes(join(at, 's.yaml')))
+  write('s.yaml', 'keys: [{id: k2, secret: c}]\n')
+  assert.deepEqual(idsOf(source.load()), ['k2'])
+  write('s.yaml', 'keys: []\n')
+  const bad = source.load()
+  assert.deepEqual([idsOf(bad), bad.problems.map(({ reason }) => reason)], [['k2'], ['InvalidKeys']])
+})
+
 test('each file is refused alone and what it last said well stays', async (t) => {
   const at = folder(t)
   const [pair, other] = [await selfSigned('one.example.org'), await selfSigned('two.example.org')]

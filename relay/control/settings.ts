@@ -7,6 +7,15 @@ import { NO_REVOCATIONS, type RevocationList, revocationList } from '../api/revo
 import { type Certificate, readCertificate } from './certificate.ts'
 import { parseYaml } from './yaml-file.ts'
 
+const NO_KEYS: KeyRingFile = { keys: [], nonceKeys: [] }
+/** Of a realm: it has no nonces of its own. */
+const realmKeyFile = keyRingFile.partial({ nonceKeys: true })
+
+interface RealmRing {
+  readonly realm: string
+  readonly ring: Pick<KeyRingFile, 'keys' | 'tokenKeys'> | undefined
+}
+
 /** Everything that files say, merged: what a relay runs on. */
 export interface Settings {
   /** With the keys of `credentials.keysFile` in it. */
@@ -47,6 +56,7 @@ export class SettingsFiles {
   readonly #path: string
   #config: RelayConfig | undefined
   #keyRing: KeyRingFile | undefined
+  #realmRings: readonly RealmRing[] = []
   #addresses: RelayAddress[] | undefined
   #certificate: Certificate | undefined
   #revocations: RevocationList = NO_REVOCATIONS
@@ -76,6 +86,9 @@ export class SettingsFiles {
       ? (this.#try('InvalidRevocations', () => this.#readRevocations(this.#resolve(revocationsFile))) ??
         this.#revocations)
       : NO_REVOCATIONS
+    this.#realmRings = config.realms.map(({ credentials, realm }) =>
+      this.#realmRing(realm, credentials.keysFile),
+    )
     const { tls } = config
     this.#certificate = tls
       ? (this.#try('InvalidCertificate', () =>
@@ -86,12 +99,16 @@ export class SettingsFiles {
   }
 
   #merged(config: RelayConfig): Settings {
-    const ring: KeyRingFile = this.#keyRing ?? { keys: [], nonceKeys: [] }
+    const ring = this.#keyRing ?? NO_KEYS
     const { credentials, nonceKeys, operator } = config
     return {
       config: {
         ...config,
         credentials: withRing(credentials, ring),
+        realms: config.realms.map((realm, index) => ({
+          ...realm,
+          credentials: withRing(realm.credentials, this.#realmRings[index]?.ring ?? NO_KEYS),
+        })),
         nonceKeys: [...nonceKeys, ...ring.nonceKeys],
         ...(operator && { operator: this.#withPaths(operator) }),
       },
@@ -110,8 +127,17 @@ export class SettingsFiles {
     }
   }
 
-  #files({ credentials, relay, tls }: RelayConfig): string[] {
+  /** The key ring of a realm: what its file said last, where it is not good now. */
+  #realmRing(realm: string, keysFile: string | undefined): RealmRing {
+    const last = this.#realmRings.find((one) => one.realm === realm)?.ring
+    const read =
+      keysFile && this.#try('InvalidKeys', () => this.#readYaml(this.#resolve(keysFile), realmKeyFile))
+    return { realm, ring: keysFile ? read || last : undefined }
+  }
+
+  #files({ credentials, realms, relay, tls }: RelayConfig): string[] {
     const named = [
+      ...realms.map((realm) => realm.credentials.keysFile),
       credentials.keysFile,
       credentials.revocationsFile,
       relay.addressesFile,
@@ -152,7 +178,10 @@ export class SettingsFiles {
   }
 }
 
-function withRing(credentials: CredentialsConfig, { keys, tokenKeys = [] }: KeyRingFile): CredentialsConfig {
+function withRing<C extends Omit<CredentialsConfig, 'revocationsFile'>>(
+  credentials: C,
+  { keys, tokenKeys = [] }: Pick<KeyRingFile, 'keys' | 'tokenKeys'>,
+): C {
   const { thirdParty } = credentials
   return {
     ...credentials,

@@ -37,6 +37,7 @@ export const ATTRIBUTE = {
   ResponseOrigin: 0x802b,
   OtherAddress: 0x802c,
   ThirdPartyAuthorization: 0x802e,
+  Origin: 0x802f,
   MobilityTicket: 0x8030,
 } as const
 

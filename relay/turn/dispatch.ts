@@ -9,6 +9,7 @@ import { DISCOVERY_ATTRIBUTES } from './known-attributes.ts'
 import { isActive, readTicket } from './mobility.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
 import { isSameUser } from './owner.ts'
+import { chooseRealm } from './realm-choice.ts'
 import type {
   AllocationRequest,
   AuthenticRequest,
@@ -64,16 +65,17 @@ export function dispatch(
   }
   const client = from.clone()
   const ticket = readTicket(core, link.id, from)
+  const allocation = ticket
+    ? ticket.allocation
+    : (core.connections.named()?.allocation ?? core.table.find(link.id, from))
   const request: Request = {
     reader,
     link: link.id,
     from: link,
     client,
     now,
-    realm: core.realms[0]!,
-    allocation: ticket
-      ? ticket.allocation
-      : (core.connections.named()?.allocation ?? core.table.find(link.id, from)),
+    realm: chooseRealm(core.realms, reader, link, allocation),
+    allocation,
     ticketRefusal: ticket?.refusal,
     charged: false,
     owner: undefined,

@@ -24,9 +24,9 @@ export class PeerPolicies {
     return this.#named.has(name)
   }
 
-  /** Which peers somebody may have: those of the policy that the credential names, of them those that it lists. */
-  of({ claims }: Pick<AllocationOwner, 'claims'>): PeerPolicy {
-    const name = claims?.peerPolicy
+  /** Which peers somebody may have: those of the policy that the credential names, else the realm, and of them those that it lists. */
+  of({ claims, realm }: Pick<AllocationOwner, 'claims' | 'realm'>): PeerPolicy {
+    const name = claims?.peerPolicy ?? realm.peerPolicy
     const policy = name === undefined ? this.#default : (this.#named.get(name) ?? this.#none)
     return claims?.peers ? policy.narrowed(claims.peers.map(parseNetwork)) : policy
   }

@@ -21,7 +21,7 @@ export function sourceOf({ family, w0, w1, w3 }: TransportAddress): Source {
 export interface QuotaGroup {
   readonly name: string
   readonly allocations: number
-  readonly refusal: 'tenant-quota'
+  readonly refusal: 'tenant-quota' | 'realm-quota'
 }
 
 /** What one allocation or reservation counts in. The source is that of the request, wherever the client moves to. */

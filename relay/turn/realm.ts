@@ -2,11 +2,25 @@ import type { ServerCrypto } from '../stun/crypto.ts'
 import { type CredentialOptions, Credentials } from './credentials.ts'
 import { ThirdParty, type ThirdPartyOptions } from './third-party.ts'
 
+/** Round the name of a realm where quotas are counted: in no name of a tenant. */
+const SEPARATOR = '\0'
+
 export interface RealmOptions extends CredentialOptions {
   /** Undefined: no third-party authorization (RFC 7635). */
   readonly thirdParty: ThirdPartyOptions | undefined
   /** Security features that challenges offer (RFC 8489 §18.1): flags of `FEATURE`. */
   readonly securityFeatures: number
+  /** Whether a client that names no realm gets this one. */
+  readonly isDefault: boolean
+  /** Values of ORIGIN whose clients are challenged for it. */
+  readonly origins: readonly string[]
+  /** Listeners whose clients are. */
+  readonly listeners: readonly { readonly port: number; readonly stream: boolean }[]
+  /** The name of the peer policy of its clients; undefined: that of all. */
+  readonly peerPolicy: string | undefined
+  /** Undefined: as many as the relay gives. */
+  readonly allocations: number | undefined
+  readonly allocationsPerUser: number | undefined
 }
 
 /** A realm (RFC 8489 §9.2): who may come in by it, and what its challenges offer. */
@@ -17,13 +31,28 @@ export class Realm {
   readonly credentials: Credentials
   readonly thirdParty: ThirdParty | undefined
   readonly securityFeatures: number
+  readonly origins: ReadonlySet<string>
+  readonly peerPolicy: string | undefined
+  readonly allocations: number | undefined
+  readonly allocationsPerUser: number | undefined
+  readonly #listeners: RealmOptions['listeners']
 
   /** Throws an Error that names the user whose name or password is not usable. */
   constructor(crypto: ServerCrypto, options: RealmOptions) {
     this.name = options.realm
-    this.quotaName = ''
+    this.quotaName = options.isDefault ? '' : `${SEPARATOR}${options.realm}${SEPARATOR}`
     this.credentials = new Credentials(crypto, options)
     this.thirdParty = options.thirdParty && new ThirdParty(crypto, options.thirdParty)
     this.securityFeatures = options.securityFeatures
+    this.origins = new Set(options.origins)
+    this.peerPolicy = options.peerPolicy
+    this.allocations = options.allocations
+    this.allocationsPerUser = options.allocationsPerUser
+    this.#listeners = options.listeners
+  }
+
+  /** Whether a listener on this port, for streams or for datagrams, is one of its own. */
+  isAt(port: number, stream: boolean): boolean {
+    return this.#listeners.some((one) => one.port === port && one.stream === stream)
   }
 }

@@ -192,6 +192,11 @@ export const REFUSALS = {
     means: 'The allocation holds limits.channelsPerAllocation channels.',
     remedy: 'Find out what the client does with so many peers; raise the limit.',
   },
+  'realm-quota': {
+    code: ERROR.AllocationQuotaReached,
+    means: 'The realm has all the allocations of its limits.allocations.',
+    remedy: 'Raise the limit of that realm.',
+  },
   'tenant-quota': {
     code: ERROR.AllocationQuotaReached,
     means: 'The tenant that the signed credential names has all the allocations that it says.',

@@ -1,6 +1,7 @@
 import type { RelayAddress as ConfiguredAddress, RelayConfig, RelayLimits } from '../api/config.ts'
 import { type CredentialsConfig, decodeTokenKey, type SharedKey } from '../api/credentials-config.ts'
 import { discoveryAddresses } from '../api/nat-discovery-config.ts'
+import type { FurtherRealm } from '../api/realm-config.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import { parseAddress } from '../stun/address-text.ts'
 import { FEATURE } from '../stun/nonce-cookie.ts'
@@ -80,7 +81,7 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
     software: config.software,
     relayAddresses,
     relayPorts: config.relay.ports,
-    realms: [realmOptions(config.realm, config.credentials)],
+    realms: [defaultRealm(config), ...config.realms.map((realm) => furtherRealm(config, realm))],
     nonceKeys: config.nonceKeys,
     mobility: config.mobility,
     natDiscovery,
@@ -97,10 +98,38 @@ export function turnServerConfig(config: RelayConfig, host: HostAddresses = {}):
   }
 }
 
-function realmOptions(realm: string, credentials: CredentialsConfig): RealmOptions {
+function defaultRealm(config: RelayConfig): RealmOptions {
+  return {
+    ...realmOptions(config, config.realm, config.credentials),
+    isDefault: true,
+    origins: [],
+    peerPolicy: undefined,
+    allocations: undefined,
+    allocationsPerUser: undefined,
+  }
+}
+
+function furtherRealm(
+  config: RelayConfig,
+  { realm, credentials, origins, peerPolicy, limits }: FurtherRealm,
+): RealmOptions {
+  return {
+    ...realmOptions(config, realm, credentials),
+    isDefault: false,
+    origins,
+    peerPolicy,
+    allocations: limits.allocations,
+    allocationsPerUser: limits.allocationsPerUser,
+  }
+}
+
+function realmOptions({ listeners }: RelayConfig, realm: string, credentials: CredentialsConfig) {
   const { users, keys, thirdParty } = credentials
   return {
     realm,
+    listeners: listeners
+      .filter((listener) => listener.realm === realm)
+      .map(({ port, protocol }) => ({ port, stream: protocol === 'tcp' || protocol === 'tls' })),
     users,
     keys,
     securityFeatures: securityFeatures(credentials),
