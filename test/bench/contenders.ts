@@ -12,12 +12,20 @@ const RELAY_PORTS = { min: 40_000, max: 65_535 }
 const RELAY_MAIN = fileURLToPath(new URL('../../relay/main.ts', import.meta.url))
 const ALLOCATIONS_MAX = 20_000
 
+/** What clients speak with a server under test, over UDP unless this says otherwise. */
+export interface StreamAccess {
+  readonly transport: 'tcp' | 'tls'
+  /** PEM, for TLS. */
+  readonly cert: string
+  readonly key: string
+}
+
 /** A server under test. */
 export interface Contender {
   readonly name: string
   /** It speaks no TURN, but what the load generator calls `open`. */
   readonly bare?: boolean
-  start(network: BenchNetwork, folder: string): { command: string[]; ready: RegExp }
+  start(network: BenchNetwork, folder: string, access?: StreamAccess): { command: string[]; ready: RegExp }
 }
 
 /** By the name that the command line knows it by. */
@@ -35,10 +43,12 @@ export const CONTENDERS: Readonly<Record<string, () => Contender>> = {
 function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contender {
   return {
     name: `turnfleet ${datapath}`,
-    start(network, folder) {
+    start(network, folder, access) {
+      const files = writeCertificate(folder, access)
       const config: RelayConfigInput = {
         realm: CREDENTIAL.realm,
-        listeners: [{ protocol: 'udp', address: network.serverAddress, port: PORT }],
+        listeners: [{ protocol: access?.transport ?? 'udp', address: network.serverAddress, port: PORT }],
+        ...(files && { tls: files }),
         relay: { addresses: [{ advertise: network.serverAddress }], ports: RELAY_PORTS },
         credentials: { users: [{ username: CREDENTIAL.username, password: CREDENTIAL.password }] },
         peers: { allow: [network.generatorAddress] },
@@ -66,9 +76,12 @@ function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contend
 
 const coturn: Contender = {
   name: 'coturn',
-  start(network, folder) {
+  start(network, folder, access) {
     const { username, password, realm } = CREDENTIAL
-    const flags = ['-n', '--no-cli', '--no-tls', '--no-dtls', '--lt-cred-mech', '--relay-threads=1']
+    const files = writeCertificate(folder, access)
+    // It tells TLS and plain TCP apart on one port, as we do.
+    const secure = files ? [`--cert=${files.certFile}`, `--pkey=${files.keyFile}`] : ['--no-tls']
+    const flags = ['-n', '--no-cli', ...secure, '--no-dtls', '--lt-cred-mech', '--relay-threads=1']
     const loopback = network.serverAddress === '127.0.0.1' ? ['--allow-loopback-peers'] : []
     const command = [
       ...['turnserver', ...flags, ...loopback, '--log-file=stdout', '--simple-log'],
@@ -79,6 +92,14 @@ const coturn: Contender = {
     ]
     return { command, ready: /\(admin thread\)/ }
   },
+}
+
+function writeCertificate(folder: string, access: StreamAccess | undefined) {
+  if (access?.transport !== 'tls') return undefined
+  const files = { certFile: join(folder, 'tls.crt'), keyFile: join(folder, 'tls.key') }
+  writeFileSync(files.certFile, access.cert)
+  writeFileSync(files.keyFile, access.key)
+  return files
 }
 
 function pion(program: string): Contender {

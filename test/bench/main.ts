@@ -4,6 +4,10 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
     about: 'ChannelData and Send/Data indications over UDP',
     run: async (args) => (await import('./packets/main.ts')).packets(args),
   },
+  streams: {
+    about: 'ChannelData over TCP and TLS',
+    run: async (args) => (await import('./streams/main.ts')).streams(args),
+  },
   cycles: {
     about: 'allocations made and ended, from the challenge to the last Refresh',
     run: async (args) => (await import('./cycles/main.ts')).cycles(args),

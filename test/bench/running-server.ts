@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Contender } from './contenders.ts'
+import type { Contender, StreamAccess } from './contenders.ts'
 import type { BenchNetwork } from './network.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -18,9 +18,13 @@ export class RunningServer {
     this.#folder = folder
   }
 
-  static async start(contender: Contender, network: BenchNetwork): Promise<RunningServer> {
+  static async start(
+    contender: Contender,
+    network: BenchNetwork,
+    access?: StreamAccess,
+  ): Promise<RunningServer> {
     const folder = mkdtempSync(join(tmpdir(), 'turnfleet-bench-'))
-    const { command, ready } = contender.start(network, folder)
+    const { command, ready } = contender.start(network, folder, access)
     const [program = '', ...args] = network.at('server', command)
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     const server = new RunningServer(child, folder)

@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { type Contender, CREDENTIAL, PORT, type StreamAccess } from '../contenders.ts'
+import type { BenchNetwork } from '../network.ts'
+import { RunningServer } from '../running-server.ts'
+import type { GeneratorLine, GeneratorOptions } from './generator.ts'
+
+const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
+
+/** One server over one transport. */
+export interface StreamsMeasurement {
+  readonly server: string
+  readonly transport: 'tcp' | 'tls'
+  readonly packetsPerSecond: number
+  readonly packetsPerCpuSecond: number
+  /** CPU seconds of the server per second. */
+  readonly cpuShare: number
+}
+
+export type StreamsLoad = Pick<GeneratorOptions, 'flows' | 'window' | 'payloadBytes' | 'seconds'>
+
+/** Starts a server, keeps packets under way through it for some seconds, and ends it. */
+export async function measureStreams(
+  contender: Contender,
+  network: BenchNetwork,
+  access: StreamAccess,
+  load: StreamsLoad,
+): Promise<StreamsMeasurement> {
+  const server = await RunningServer.start(contender, network, access)
+  try {
+    const options: GeneratorOptions = {
+      server: { address: network.serverAddress, port: PORT },
+      local: network.generatorAddress,
+      transport: access.transport,
+      username: CREDENTIAL.username,
+      password: CREDENTIAL.password,
+      warmUpSeconds: 1,
+      ...load,
+    }
+    const command = [process.execPath, GENERATOR, JSON.stringify(options)]
+    const [program = '', ...args] = network.at('generator', command)
+    const generator = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const closed = once(generator, 'close')
+    let cpuBefore = 0
+    let end: { seconds: number; packets: number; cpuSeconds: number } | undefined
+    createInterface({ input: generator.stdout }).on('line', (text) => {
+      const line = JSON.parse(text) as GeneratorLine
+      if (line.kind === 'start') cpuBefore = server.cpuSeconds()
+      else end = { ...line, cpuSeconds: server.cpuSeconds() - cpuBefore }
+    })
+    await closed
+    if (!end || end.packets === 0) throw new Error(`${contender.name} relayed nothing`)
+    return {
+      server: contender.name,
+      transport: access.transport,
+      packetsPerSecond: end.packets / end.seconds,
+      packetsPerCpuSecond: end.packets / end.cpuSeconds,
+      cpuShare: end.cpuSeconds / end.seconds,
+    }
+  } finally {
+    await server.stop()
+  }
+}
