@@ -48,6 +48,8 @@ export class Relay {
   #errors = 0
   #faults = 0
   #certificate: Settings['certificate']
+  /** Of the session tickets: the fleet's newest nonce key. */
+  #ticketSecret: string | undefined
   #revocations = NO_REVOCATIONS
   /** What the operator said last. */
   #directedRevocations = NO_REVOCATIONS
@@ -210,10 +212,13 @@ export class Relay {
     this.#options.changed()
   }
 
-  #takeCertificate({ certificate }: Settings): void {
-    if (!certificate || certificate.fingerprint === this.#certificate?.fingerprint) return
-    this.#shards.setTls(certificate.material)
+  #takeCertificate({ certificate, config }: Settings): void {
+    const ticketSecret = config.nonceKeys[0]?.secret
+    const known = certificate?.fingerprint === this.#certificate?.fingerprint
+    if (!certificate || (known && ticketSecret === this.#ticketSecret)) return
+    this.#shards.setTls({ ...certificate.material, ticketSecret })
     this.#certificate = certificate
+    this.#ticketSecret = ticketSecret
   }
 
   #takeMachineConfig(settings: Settings): void {

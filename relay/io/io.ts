@@ -29,10 +29,14 @@ export interface BoundListener {
   readonly port: number
 }
 
-/** A certificate chain and key, PEM. */
+/** What handshakes are made with. */
 export interface TlsMaterial {
+  /** The chain, PEM. */
   readonly cert: string
+  /** PEM. */
   readonly key: string
+  /** Relays with the same one take each other's session tickets; absent: nobody else's. */
+  readonly ticketSecret?: string | undefined
 }
 
 /** What bounds the streams of clients that have proved nothing yet, and DTLS sessions in the same way. */

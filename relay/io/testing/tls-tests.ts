@@ -101,6 +101,31 @@ export function tlsTests(create: CreateIo): void {
       assert.equal(await chosen(), false)
     })
 
+    it('is resumed by another relay with the same ticket secret, and by no other', async (t) => {
+      const [one, same, other] = ['a', 'a', 'b'].map(
+        (ticketSecret) => echoing(t, create, { ...first, ticketSecret }).io,
+      )
+      const at = async (io: RelayIo) =>
+        (await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })).port
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const client = tls.connect({
+          host: '127.0.0.1',
+          port: await at(one!),
+          rejectUnauthorized: false,
+          maxVersion,
+        })
+        t.after(() => void client.destroy())
+        client.on('secureConnect', () => client.write(bindingRequest(4)))
+        const [session] = (await once(client.resume(), 'session')) as [Buffer]
+        for (const io of [same, other]) {
+          const again = await tlsClient(t, await at(io!), { session, maxVersion })
+          assert.equal(again.isSessionReused(), io === same)
+          again.write(bindingRequest(6))
+          assert.deepEqual(await readBytes(again, 20), bindingRequest(6))
+        }
+      }
+    })
+
     it('is not negotiated again (CVE-2011-1473)', async (t) => {
       const { io } = echoing(t, create, first)
       const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })

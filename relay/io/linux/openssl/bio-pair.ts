@@ -4,10 +4,10 @@ import {
   bioFree,
   bioMemory,
   bioNew,
+  bioPending,
   bioRead,
   bioUpRef,
   bioWrite,
-  clearErrors,
   sslSetBio,
 } from './ffi.ts'
 
@@ -16,6 +16,8 @@ import {
  * loop in turn: `feed`, work, `take` until there is nothing left, so that nothing of one is there for the next.
  */
 export class BioPair {
+  /** Sends what the session at hand has written; to be called before another one writes. */
+  sendOwn: (() => void) | undefined
   readonly #memory: Memory
   readonly #in: number
   readonly #out: number
@@ -40,9 +42,12 @@ export class BioPair {
   /** Hands in what came; false where OpenSSL does not take it. */
   feed(offset: number, length: number): boolean {
     if (this.#closed) return false
-    // What other code of this thread has left there would be taken for this session's.
-    clearErrors()
     return bioWrite(this.#in, this.#memory.span(offset, length), length) === length
+  }
+
+  /** Is something left of what was fed? */
+  get unread(): boolean {
+    return !this.#closed && bioPending(this.#in) > 0
   }
 
   /** Takes what is to be sent: as much as fits, or one datagram; 0 where there is nothing. */

@@ -20,3 +20,4 @@ export const TLS1_2_VERSION = 0x0303
 export const DTLS1_2_VERSION = 0xfefd
 
 export const SSL_ERROR_WANT_READ = 2
+export const SSL_READING = 3

@@ -65,9 +65,12 @@ export const sslWrite: (ssl: Pointer, from: Pointer, length: number) => number =
   'int SSL_write(uintptr_t, uintptr_t, int)',
 )
 export const sslShutdown: (ssl: Pointer) => number = library.func('int SSL_shutdown(uintptr_t)')
+/** Minds every error that this thread has not cleared. */
 export const sslError: (ssl: Pointer, result: number) => number = library.func(
   'int SSL_get_error(uintptr_t, int)',
 )
+/** What the last read of a session stopped for; unlike SSL_get_error it minds no error of others. */
+export const sslWant: (ssl: Pointer) => number = library.func('int SSL_want(uintptr_t)')
 /** Goes on with a handshake at its second ClientHello; the address of the sender is written to `peer`. */
 export const dtlsListen: (ssl: Pointer, peer: Pointer) => number = library.func(
   'int DTLSv1_listen(uintptr_t, uintptr_t)',
@@ -84,6 +87,8 @@ export const bioWrite: (bio: Pointer, from: Pointer, length: number) => number =
 export const bioRead: (bio: Pointer, into: Pointer, length: number) => number = library.func(
   'int BIO_read(uintptr_t, uintptr_t, int)',
 )
+/** Bytes, of datagrams those of the first, that can be read. */
+export const bioPending: (bio: Pointer) => number = library.func('size_t BIO_ctrl_pending(uintptr_t)')
 /** Copies `bytes`, so that they may go away afterwards. */
 export const bioWriteBytes: (bio: Pointer, bytes: Uint8Array, length: number) => number = library.func(
   'BIO_write',

@@ -1,4 +1,5 @@
 import type { TlsMaterial } from '../../io.ts'
+import { ticketKey } from '../../ticket-key.ts'
 import {
   DTLS1_2_VERSION,
   SSL_CTRL_EXTRA_CHAIN_CERT,
@@ -58,12 +59,12 @@ export class TlsContext {
   #context: number
 
   /** Throws what is wrong with a pair that does not load. */
-  constructor(protocol: 'tls' | 'dtls', material: TlsMaterial, ticketKey?: Uint8Array) {
+  constructor(protocol: 'tls' | 'dtls', material: TlsMaterial) {
     this.protocol = protocol
     clearErrors()
     this.#context = allocated(contextNew(protocol === 'tls' ? tlsServerMethod() : dtlsServerMethod()))
     try {
-      this.#configure(ticketKey)
+      this.#configure(material.ticketSecret)
       this.#load(material)
     } catch (error) {
       this.close()
@@ -82,7 +83,7 @@ export class TlsContext {
     this.#context = 0
   }
 
-  #configure(ticketKey: Uint8Array | undefined): void {
+  #configure(ticketSecret: string | undefined): void {
     const context = this.#context
     const dtls = this.protocol === 'dtls'
     // A second handshake would cost the relay more than the client, and compression tells what is encrypted.
@@ -99,9 +100,9 @@ export class TlsContext {
     // Sessions live in their tickets, never here.
     contextControl(context, SSL_CTRL_SET_SESS_CACHE_MODE, SSL_SESS_CACHE_OFF, null)
     checked(contextSetTickets(context, 1))
-    if (ticketKey) {
-      if (ticketKey.length !== TICKET_KEY_BYTES) throw new RangeError('a ticket key has 80 bytes')
-      checked(contextControl(context, SSL_CTRL_SET_TLSEXT_TICKET_KEYS, TICKET_KEY_BYTES, ticketKey))
+    if (ticketSecret !== undefined) {
+      const key = ticketKey(ticketSecret, TICKET_KEY_BYTES)
+      checked(contextControl(context, SSL_CTRL_SET_TLSEXT_TICKET_KEYS, key.length, key))
     }
     chooseProtocols(context)
   }

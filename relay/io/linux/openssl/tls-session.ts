@@ -1,6 +1,6 @@
 import type { Memory } from '../memory.ts'
 import type { BioPair } from './bio-pair.ts'
-import { SSL_ERROR_WANT_READ } from './constants.ts'
+import { SSL_ERROR_WANT_READ, SSL_READING } from './constants.ts'
 import {
   clearErrors,
   sslError,
@@ -9,6 +9,7 @@ import {
   sslRead,
   sslSetAcceptState,
   sslShutdown,
+  sslWant,
   sslWrite,
 } from './ffi.ts'
 import type { TlsContext } from './tls-context.ts'
@@ -42,7 +43,9 @@ export class TlsSession {
     clearErrors()
     const result = sslHandshake(this.#ssl)
     if (result === 1) return 'done'
-    return this.#waits(result) ? 'waiting' : 'failed'
+    if (sslError(this.#ssl, result) === SSL_ERROR_WANT_READ) return 'waiting'
+    clearErrors()
+    return 'failed'
   }
 
   /** Decrypts one record into memory: its length, 0 where more has to come, -1 where the connection is over. */
@@ -50,7 +53,9 @@ export class TlsSession {
     if (this.#ssl === 0) return -1
     const length = sslRead(this.#ssl, this.#memory.span(offset, room), room)
     if (length > 0) return length
-    return this.#waits(length) ? 0 : -1
+    if (sslWant(this.#ssl) === SSL_READING) return 0
+    clearErrors()
+    return -1
   }
 
   /** Encrypts; false where OpenSSL does not. */
@@ -78,11 +83,5 @@ export class TlsSession {
   /** The `SSL`, for what only datagrams need; 0 once freed. */
   protected get ssl(): number {
     return this.#ssl
-  }
-
-  #waits(result: number): boolean {
-    if (sslError(this.#ssl, result) === SSL_ERROR_WANT_READ) return true
-    clearErrors()
-    return false
   }
 }

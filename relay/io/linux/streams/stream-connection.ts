@@ -39,8 +39,9 @@ export class StreamConnection {
   readonly #options: StreamOptions
   readonly #output: StreamOutput
   readonly #framer = new StreamFramer()
-  #preface: StreamPreface | undefined
-  #phase: 'preface' | 'detect' | 'handshake' | 'frames' | 'raw' = 'detect'
+  readonly #sendOwn = (): void => this.#output.sendRecords()
+  readonly #preface: StreamPreface | undefined
+  #phase: 'preface' | 'detect' | 'handshake' | 'frames' | 'raw'
   #session: TlsSession | undefined
   #raw: RawStream | undefined
   #watched = EPOLLIN
@@ -58,9 +59,8 @@ export class StreamConnection {
     this.remoteIp = formatIp(remote)
     this.deadline = events.now() + limits.firstMessageSeconds * 1000
     this.#output = new StreamOutput(socket, events.buffers, limits.queueBytes, () => events.frameDropped())
-    if (!proxied) return
-    this.#preface = new StreamPreface()
-    this.#phase = 'preface'
+    this.#preface = proxied ? new StreamPreface() : undefined
+    this.#phase = proxied ? 'preface' : 'detect'
   }
 
   /** The descriptor is ready: takes what is there. */
@@ -169,7 +169,6 @@ export class StreamConnection {
       this.destroy()
       return
     }
-    this.#preface = undefined
     this.#phase = 'detect'
     const { relayed, source, destination } = preface.header
     // A balancer that checks whether the relay lives is a client itself.
@@ -200,17 +199,23 @@ export class StreamConnection {
     const { bios, buffers } = this.#events
     if (!bios.feed(at, length)) this.destroy()
     if (this.#phase === 'handshake') this.#handshake(session)
-    while (!this.closed && this.#phase !== 'handshake') {
-      const plain = session.read(buffers.plain, PLAIN_BYTES)
-      // Before anything else is encrypted: what is to be sent waits in one place for all connections.
-      this.#output.sendRecords()
-      if (plain < 0) this.#endOfStream()
-      if (plain <= 0) break
-      this.#receive(buffers.plain, plain)
-    }
+    if (!this.closed && this.#phase !== 'handshake') this.#readRecords(session)
     // What was not taken is none of the next connection's.
     if (this.closed || this.#peerEnded) bios.drain(buffers.cipher, buffers.cipherBytes)
     else if (this.#output.waiting) this.#events.wantsFlush(this)
+  }
+
+  #readRecords(session: TlsSession): void {
+    const { bios, buffers } = this.#events
+    bios.sendOwn = this.#sendOwn
+    do {
+      const plain = session.read(buffers.plain, PLAIN_BYTES)
+      if (plain < 0) this.#endOfStream()
+      if (plain <= 0) break
+      this.#receive(buffers.plain, plain)
+    } while (!this.closed && bios.unread)
+    bios.sendOwn = undefined
+    this.#output.sendRecords()
   }
 
   #handshake(session: TlsSession): void {

@@ -98,8 +98,8 @@ export class StreamOutput {
     if (!encryption) return
     for (;;) {
       const length = encryption.bios.take(cipher, cipherBytes)
-      if (length === 0) return
-      this.#write(cipher, length)
+      if (length > 0) this.#write(cipher, length)
+      if (length < cipherBytes) return
     }
   }
 
@@ -152,6 +152,7 @@ export class StreamOutput {
 
   #encrypt(at: number, length: number): void {
     const encryption = this.#encryption
+    encryption?.bios.sendOwn?.()
     if (!encryption) this.#write(at, length)
     else if (encryption.session.write(at, length)) this.sendRecords()
     else this.#broken = true

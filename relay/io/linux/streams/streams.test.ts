@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
+import { Duplex } from 'node:stream'
 import { describe, it, type TestContext } from 'node:test'
 import tls from 'node:tls'
 import { selfSigned } from '../../testing/certificate.ts'
@@ -91,6 +92,33 @@ describe('streams of LinuxIo', { timeout: 30_000 }, () => {
     ])
     for (const client of clients) client.write(sent)
     for (const client of clients) assert.ok((await readBytes(client, sent.length)).equals(sent))
+  })
+
+  it('end, and nobody else, when a record was changed on the way', async (t) => {
+    const { io, seen, port } = await echoing(t)
+    const [raw, other] = [await tcpClient(t, port), await tlsClient(t, port)]
+    let change = false
+    const way = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => {
+        const bytes = Buffer.from(chunk)
+        if (change) bytes[bytes.length - 1]! ^= 1
+        raw.write(bytes, () => done())
+      },
+    })
+    raw.on('data', (data) => way.push(data))
+    const client = tls.connect({ socket: way, rejectUnauthorized: false })
+    client.on('error', () => undefined)
+    await once(client, 'secureConnect')
+    client.write(bindingRequest(1))
+    await readBytes(client, 20)
+    change = true
+    client.write(bindingRequest(2))
+    await ended(raw)
+    await seen.until(() => io.counters.streamsOpen === 1)
+    other.write(bindingRequest(3))
+    assert.deepEqual(await readBytes(other, 20), bindingRequest(3))
+    assert.equal(seen.client.length, 2)
   })
 
   it('drop the oldest media of a TLS client that reads too slowly, and the stream stays whole', async (t) => {
