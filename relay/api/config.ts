@@ -131,7 +131,14 @@ const relayConfigFields = z.strictObject({
     })
     .prefault({})
     .describe('How long a relay that has been told to end waits for its allocations.'),
-  workers: z.int().min(1).max(256).optional().describe('Event loops. Absent: one for each core.'),
+  workers: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe(
+      'Event loops, each on a thread of its own where they are several. Absent: one for each core on the batched data path, one on the others, which have no more.',
+    ),
   datapath: z
     .enum(['auto', 'portable', 'batched', 'kernel'])
     .default('auto')

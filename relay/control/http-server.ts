@@ -13,9 +13,12 @@ export class ControlServer {
   readonly #server: Server
   readonly #status: () => RelayStatus
   readonly #metrics: Metrics
+  readonly #count: () => Promise<void>
 
-  constructor(status: () => RelayStatus, metrics: Metrics) {
+  /** `count` brings the counters of `status` up to date. */
+  constructor(status: () => RelayStatus, metrics: Metrics, count: () => Promise<void>) {
     this.#status = status
+    this.#count = count
     this.#metrics = metrics
     this.#server = http.createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       void this.#answer(request, response)
@@ -55,8 +58,10 @@ export class ControlServer {
           : send(response, 200, 'ok\n')
       }
       case '/load':
+        await this.#count()
         return send(response, 200, `${JSON.stringify(loadReportOf(this.#status(), 0))}\n`, 'application/json')
       case '/metrics':
+        await this.#count()
         return send(response, 200, await this.#metrics.render(), this.#metrics.contentType)
       default:
         return send(response, 404, 'there are /livez, /readyz, /metrics and /load\n')

@@ -3,8 +3,7 @@ import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Directives } from '../api/load-report.ts'
 import { NO_REVOCATIONS } from '../api/revocations.ts'
-import type { ChosenIo } from '../io/create-io.ts'
-import { LocalShard } from '../shard/local-shard.ts'
+import type { ChosenShards } from '../shard/create-shards.ts'
 import type { ShardEvent } from '../shard/shard.ts'
 import type { Shards } from '../shard/shards.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
@@ -18,7 +17,7 @@ import type { Loaded, Problem, Settings } from './settings.ts'
 import type { RelayStatus } from './status.ts'
 
 export interface RelayOptions {
-  readonly chosen: ChosenIo
+  readonly chosen: ChosenShards
   readonly log: Logger
   readonly version: string
   readonly identity: RelayStatus['identity']
@@ -60,11 +59,9 @@ export class Relay {
     this.control = options.control
     this.#settings = settings
     this.#addresses = withBinds(settings.addresses, hostAddresses())
-    this.#shards = new LocalShard({
-      io: options.chosen.io,
+    this.#shards = options.chosen.create({
       config: this.#configInForce(settings, settings.config.listeners),
       host: this.#host(),
-      unixMs: Date.now,
       onEvent: (event) => this.#onEvent(event),
     })
     this.#everyAddress = new EveryAddress(this.#shards, hostAddresses)
@@ -163,6 +160,12 @@ export class Relay {
   /** To be called every few seconds: wall time may be set while the relay runs. */
   tick(): void {
     this.#shards.syncClock()
+    void this.count()
+  }
+
+  /** Brings the counters of `status` up to date. */
+  count(): Promise<void> {
+    return this.#shards.count()
   }
 
   async close(): Promise<void> {
@@ -186,7 +189,11 @@ export class Relay {
       keyIds: config.credentials.keys.map(({ id }) => id),
       users: config.credentials.users.length,
       certificate: this.#certificate,
-      problems: [...this.#problems, ...this.#listenProblems],
+      problems: [
+        ...this.#problems,
+        ...this.#listenProblems,
+        ...shards.problems.map((message) => ({ reason: 'EventLoopStuck' as const, message })),
+      ],
       configGeneration: this.#generation,
       configErrors: this.#errors,
       revocations: this.#revocations,
@@ -265,6 +272,7 @@ export class Relay {
       users: config.credentials.users.length,
       certificate: this.#certificate?.fingerprint,
       datapath: this.#options.chosen.datapath,
+      workers: this.#options.chosen.workers,
     }
   }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import { type ChosenIo, createIo } from '../io/create-io.ts'
+import { type ChosenShards, chooseShards } from '../shard/create-shards.ts'
 import { FileWatch } from './file-watch.ts'
 import { ControlServer } from './http-server.ts'
 import { type IdentityFlags, identityOf } from './identity.ts'
@@ -52,17 +52,16 @@ class RelayProcess {
   static async start(options: RunOptions): Promise<RelayProcess> {
     const files = new SettingsFiles(options.configFile)
     const loaded = files.load()
-    const chosen = await createIo(loaded.settings.config)
+    const chosen = await chooseShards(loaded.settings.config)
     const running = new RelayProcess(options, files, loaded, chosen)
     await running.#start(loaded)
     return running
   }
 
-  private constructor(options: RunOptions, files: SettingsFiles, loaded: Loaded, chosen: ChosenIo) {
+  private constructor(options: RunOptions, files: SettingsFiles, loaded: Loaded, chosen: ChosenShards) {
     const { config } = loaded.settings
     this.#log = createLogger(options.logLevel)
-    if (chosen.note) this.#log.warn(chosen.note)
-    if ((config.workers ?? 1) > 1) this.#log.warn({ workers: config.workers }, 'this version runs one worker')
+    for (const note of chosen.notes) this.#log.warn(note)
     this.#files = files
     this.#loaded = loaded
     this.ended = new Promise((resolve) => {
@@ -78,7 +77,7 @@ class RelayProcess {
       changed: () => this.#onChange(),
     })
     const status = () => this.#relay.status()
-    this.#server = new ControlServer(status, new Metrics(status))
+    this.#server = new ControlServer(status, new Metrics(status), () => this.#relay.count())
     this.#client = new ReportClient({
       operator: () => this.#relay.config.operator,
       report: () => loadReportOf(status(), this.#reports++),

@@ -34,6 +34,7 @@ export type ProblemReason =
   | 'InvalidCertificate'
   | 'InvalidRevocations'
   | 'ListenFailed'
+  | 'EventLoopStuck'
 
 /** Why something newer is not in force. */
 export interface Problem {

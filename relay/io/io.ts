@@ -19,6 +19,13 @@ export interface ListenerOptions {
   readonly port: number
   /** Balancers that put a PROXY protocol header (version 2) in front: addresses and CIDR blocks. Absent: none. */
   readonly proxyFrom?: readonly string[]
+  /**
+   * Several event loops of one process have a socket each on the same port (SO_REUSEPORT): `first` opens it where
+   * nobody has it, `joined` beside those. Absent: it is not shared. Only an I/O layer with `sharedPorts` heeds it.
+   */
+  readonly shared?: 'first' | 'joined'
+  /** The descriptor of a bound socket that is used instead of a new one: that of an event loop that is no more. */
+  readonly descriptor?: number
 }
 
 export interface BoundListener {
@@ -27,6 +34,8 @@ export interface BoundListener {
   readonly protocol: ListenerProtocol
   readonly address: string
   readonly port: number
+  /** Where `sharedPorts`: the socket, which another event loop can take over. */
+  readonly descriptor?: number
 }
 
 /** What handshakes are made with. */
@@ -130,6 +139,8 @@ export const RELAY_BUFFER_BYTES = 524_288
 
 export interface RelayIo {
   readonly counters: Readonly<IoCounters>
+  /** Whether `listen` heeds `shared`; absent: it does not. */
+  readonly sharedPorts?: boolean
   /** Whether `bindRelay` heeds `dontFragment`; absent: it does not. */
   readonly dontFragment?: boolean
   /** Whether `peerError` is called; absent: this I/O layer does not hear of ICMP errors. */

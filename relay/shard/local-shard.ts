@@ -4,6 +4,7 @@ import type { Revocation } from '../api/revocations.ts'
 import type { RelayIo, StreamLimits } from '../io/io.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
+import type { CoreOptions } from '../turn/core.ts'
 import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
 import { Shard, type ShardEvent } from './shard.ts'
@@ -13,7 +14,7 @@ import { withOffloaded } from './traffic.ts'
 /** A stream without an allocation that says nothing for so long is closed. */
 const STREAM_IDLE_SECONDS = 60
 
-interface LocalShardOptions {
+interface LocalShardOptions extends Pick<CoreOptions, 'quota' | 'portMap' | 'portHolder'> {
   readonly io: RelayIo
   readonly config: RelayConfig
   readonly host: HostAddresses
@@ -28,7 +29,7 @@ export class LocalShard implements Shards {
   readonly #shard: Shard
 
   /** Throws an Error that says which entry of the configuration cannot be used. */
-  constructor({ io, config, host, unixMs, onEvent }: LocalShardOptions) {
+  constructor({ io, config, host, unixMs, onEvent, ...shared }: LocalShardOptions) {
     this.#io = io
     this.#machine = new TurnServer({
       config: turnServerConfig(config, host),
@@ -36,6 +37,7 @@ export class LocalShard implements Shards {
       dontFragment: io.dontFragment ?? false,
       tcpPeers: io.tcpPeers !== undefined,
       offload: io.offload,
+      ...shared,
     })
     this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent })
     io.setStreamLimits(streamLimits(config))
@@ -79,6 +81,9 @@ export class LocalShard implements Shards {
     await this.#io.close()
   }
 
+  /** They always are up to date. */
+  async count(): Promise<void> {}
+
   get status(): ShardsStatus {
     const machine = this.#machine
     return {
@@ -90,6 +95,7 @@ export class LocalShard implements Shards {
       counters: machine.counters,
       traffic: withOffloaded(this.#shard.traffic, machine.offloaded),
       io: this.#io.counters,
+      problems: [],
     }
   }
 }

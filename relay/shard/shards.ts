@@ -27,6 +27,8 @@ export interface Shards {
   setRevocations(revocations: readonly Revocation[]): void
   /** Ends every allocation, and with that of the last one its sockets. */
   close(reason: AllocationEnd): Promise<void>
+  /** Brings the counters of `status` up to date, as far as the loops answer. */
+  count(): Promise<void>
   readonly status: ShardsStatus
 }
 
@@ -40,4 +42,6 @@ export interface ShardsStatus {
   readonly counters: Readonly<TurnCounters>
   readonly traffic: Traffic
   readonly io: Readonly<IoCounters>
+  /** Loops that do not do their work, in words for a person. */
+  readonly problems: readonly string[]
 }

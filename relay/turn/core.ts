@@ -42,6 +42,8 @@ export interface CoreOptions {
   readonly quota?: AllocationQuota
   /** The ports in use on an address, on memory that the shards of one relay share; absent: this machine's own. */
   readonly portMap?: (address: RelayAddressPair) => PortMap
+  /** What this machine writes into the port maps for a port that it holds, 1 to 255; absent: 1. */
+  readonly portHolder?: number
   /** Whether the I/O layer's relay sockets can send with the DF bit set; absent: they cannot. */
   readonly dontFragment?: boolean
   /** Whether the I/O layer has TCP relay sockets (RFC 6062); absent: it has not. */
@@ -83,6 +85,7 @@ export class TurnCore {
   addresses: readonly RelayAddress[] = []
   readonly #portMap: CoreOptions['portMap']
   readonly #dontFragment: boolean
+  readonly #portHolder: number | undefined
   readonly #ownNonceKey: Uint8Array
   readonly #instance: number
   readonly #tcpPeers: boolean
@@ -95,6 +98,7 @@ export class TurnCore {
     this.config = config
     this.quota = options.quota ?? new LocalQuota()
     this.#portMap = options.portMap
+    this.#portHolder = options.portHolder
     this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
     const seeds = crypto.randomBytes(12)
     this.#instance = readUint32(seeds, 8)
@@ -152,7 +156,9 @@ export class TurnCore {
   }
 
   #makePolicies({ peers, peerPolicies }: TurnServerConfig): PeerPolicies {
-    return new PeerPolicies(peers, peerPolicies, (address) => this.table.relayAt(address) !== undefined)
+    return new PeerPolicies(peers, peerPolicies, (peer) =>
+      this.addresses.some((address) => address.has(peer) && address.isHeld(peer.port)),
+    )
   }
 
   #makeNonces(config: TurnServerConfig): NonceMint {
@@ -174,7 +180,7 @@ export class TurnCore {
       const kept = this.addresses.find(
         (old) => old.bind.sameIp(pair.bind) && old.advertise.sameIp(pair.advertise),
       )
-      return kept ?? new RelayAddress(pair.bind, pair.advertise, this.#portMap?.(pair))
+      return kept ?? new RelayAddress(pair.bind, pair.advertise, this.#portMap?.(pair), this.#portHolder)
     })
   }
 

@@ -1,6 +1,8 @@
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
 import koffi, { type LibraryHandle } from 'koffi'
 
+import { descriptors } from './descriptors.ts'
+
 /**
  * The C functions of the Linux data path. Pointers are numbers, and only addresses inside a `Memory` are ever
  * handed over: that memory never moves, and nothing is copied or allocated by a call.
@@ -10,8 +12,10 @@ const library: LibraryHandle = koffi.load(null)
 /** A file descriptor, or an address in a `Memory`. */
 type Int = number
 
-export const socket: (domain: Int, type: Int, protocol: Int) => Int =
-  library.func('int socket(int, int, int)')
+const socketFunction = library.func('int socket(int, int, int)')
+export function socket(domain: Int, type: Int, protocol: Int): Int {
+  return descriptors.opened(socketFunction(domain, type, protocol))
+}
 export const bind: (fd: Int, address: Int, length: Int) => Int = library.func(
   'int bind(int, uintptr_t, uint32_t)',
 )
@@ -22,9 +26,10 @@ export const setsockopt: (fd: Int, level: Int, name: Int, value: Int, length: In
   'int setsockopt(int, int, int, uintptr_t, uint32_t)',
 )
 export const listen: (fd: Int, backlog: Int) => Int = library.func('int listen(int, int)')
-export const accept4: (fd: Int, address: Int, length: Int, flags: Int) => Int = library.func(
-  'int accept4(int, uintptr_t, uintptr_t, int)',
-)
+const accept4Function = library.func('int accept4(int, uintptr_t, uintptr_t, int)')
+export function accept4(fd: Int, address: Int, length: Int, flags: Int): Int {
+  return descriptors.opened(accept4Function(fd, address, length, flags))
+}
 export const recv: (fd: Int, into: Int, length: Int, flags: Int) => Int = library.func(
   'long recv(int, uintptr_t, size_t, int)',
 )
@@ -32,14 +37,21 @@ export const send: (fd: Int, from: Int, length: Int, flags: Int) => Int = librar
   'long send(int, uintptr_t, size_t, int)',
 )
 export const shutdown: (fd: Int, how: Int) => Int = library.func('int shutdown(int, int)')
-export const close: (fd: Int) => Int = library.func('int close(int)')
+const closeFunction = library.func('int close(int)')
+export function close(fd: Int): Int {
+  descriptors.closed(fd)
+  return closeFunction(fd)
+}
 export const recvmmsg: (fd: Int, messages: Int, count: Int, flags: Int, timeout: Int) => Int = library.func(
   'int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)',
 )
 export const sendmmsg: (fd: Int, messages: Int, count: Int, flags: Int) => Int = library.func(
   'int sendmmsg(int, uintptr_t, uint32_t, int)',
 )
-export const epollCreate1: (flags: Int) => Int = library.func('int epoll_create1(int)')
+const epollCreateFunction = library.func('int epoll_create1(int)')
+export function epollCreate1(flags: Int): Int {
+  return descriptors.opened(epollCreateFunction(flags))
+}
 export const epollCtl: (epoll: Int, operation: Int, fd: Int, event: Int) => Int = library.func(
   'int epoll_ctl(int, int, int, uintptr_t)',
 )
@@ -53,7 +65,11 @@ export const epollWaitAsync: (
   timeoutMs: Int,
   done: (error: Error | null, count: number) => void,
 ) => void = epollWaitFunction.async
-export const eventfd: (initial: Int, flags: Int) => Int = library.func('int eventfd(uint32_t, int)')
+const eventfdFunction = library.func('int eventfd(uint32_t, int)')
+export function eventfd(initial: Int, flags: Int): Int {
+  return descriptors.opened(eventfdFunction(initial, flags))
+}
+export const eventfdWrite: (fd: Int, value: Int) => Int = library.func('int eventfd_write(int, uint64_t)')
 export const read: (fd: Int, into: Int, length: Int) => Int = library.func(
   'long read(int, uintptr_t, size_t)',
 )

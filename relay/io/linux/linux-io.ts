@@ -17,6 +17,7 @@ import type { TcpPeers } from '../tcp-peers.ts'
 import { DatagramReader } from './datagram-reader.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Endpoints } from './endpoints.ts'
+import type { Loop, LoopOptions } from './loop.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
 import { onNodeLoop } from './node-tcp-peers.ts'
@@ -30,12 +31,20 @@ import { STREAM_MEMORY_BYTES } from './streams/stream-buffers.ts'
 import { Streams } from './streams/streams.ts'
 import { UdpListeners } from './udp-listeners.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
+import { WorkerLoop } from './worker-loop.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
 
 /** Of the hash that finds clients by their address. */
 const SEED_MAX = 2 ** 31
+
+export interface LinuxIoOptions {
+  /** Whether the kernel may hand over several datagrams of one sender as one; absent: it may. */
+  readonly gather?: boolean
+  /** On a thread of its own: called after each turn of the loop, twice a second at least. */
+  readonly thread?: { readonly afterTurn: () => void }
+}
 
 /**
  * RelayIo on Linux system calls and the OpenSSL that Node carries: UDP in batches, runs to one destination as one
@@ -45,6 +54,7 @@ export class LinuxIo implements RelayIo {
   readonly dontFragment = true
   readonly dtls = true
   readonly peerErrors = true
+  readonly sharedPorts: boolean = true
   readonly counters = newIoCounters()
   readonly #memory = new Memory(
     RECEIVE_RING_BYTES + SEND_MEMORY_BYTES + DTLS_MEMORY_BYTES + STREAM_MEMORY_BYTES + SMALL_MEMORY_BYTES,
@@ -55,7 +65,7 @@ export class LinuxIo implements RelayIo {
   readonly #poller = new Poller(this.#memory)
   readonly #errors = new PeerErrors(this.#memory, this.counters)
   readonly #endpoints = new Endpoints(this.#poller)
-  readonly #loop: NodeLoop
+  readonly #loop: Loop
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
@@ -70,13 +80,16 @@ export class LinuxIo implements RelayIo {
   #flushPending = false
   #closed = false
 
-  constructor(options: { readonly gather?: boolean } = {}) {
-    this.#sockets.gather = options.gather ?? true
-    this.#loop = new NodeLoop({
+  constructor({ gather = true, thread }: LinuxIoOptions = {}) {
+    this.#sockets.gather = gather
+    const loop: LoopOptions = {
       poller: this.#poller,
       turn: (events, now) => this.#turn(events, now),
       deadline: () => this.#deadline(),
-    })
+    }
+    this.#loop = thread
+      ? new WorkerLoop({ ...loop, ...thread, nodeInUse: () => this.#peers.inUse })
+      : new NodeLoop(loop)
     const { counters, now } = this
     this.#listeners = new UdpListeners({ sockets: this.#sockets, counters, now })
     this.#sessions = new DtlsSessions({
@@ -112,6 +125,11 @@ export class LinuxIo implements RelayIo {
     this.tcpPeers = onNodeLoop(this.#peers, this.#loop)
   }
 
+  /** What `kickPoller` takes to make the thread look at its messages. */
+  get kickFd(): number {
+    return this.#poller.kickFd
+  }
+
   start(handler: IoHandler): void {
     this.#handler = handler
     this.#loop.start()
@@ -135,8 +153,8 @@ export class LinuxIo implements RelayIo {
     const { protocol } = options
     try {
       if (protocol === 'udp' || protocol === 'dtls') return this.#listenUdp(id, protocol, options)
-      const local = this.#streams.listen(id, protocol, options)
-      return { id, protocol, address: formatIp(local), port: local.port }
+      const { local, socket } = this.#streams.listen(id, protocol, options)
+      return { id, protocol, address: formatIp(local), port: local.port, descriptor: socket.fd }
     } catch (error) {
       throw listenError(options, error as NodeJS.ErrnoException)
     }
@@ -217,12 +235,12 @@ export class LinuxIo implements RelayIo {
 
   #listenUdp(id: number, protocol: 'udp' | 'dtls', options: ListenerOptions): BoundListener {
     const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#endpoints.add(opened))
-    const { local } = socket
+    const { local, fd } = socket
     if (protocol === 'udp') {
       const proxied = options.proxyFrom !== undefined
       this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined, proxied })
     }
-    return { id, protocol, address: formatIp(local), port: local.port }
+    return { id, protocol, address: formatIp(local), port: local.port, descriptor: fd }
   }
 
   /** One batch: all that is ready comes in, then all that it gave rise to goes out. */

@@ -1,6 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 import { nodeLoopFd } from './ffi.ts'
-import type { Poller } from './poller.ts'
+import type { Loop, LoopOptions } from './loop.ts'
 
 /** How long Node's own loop may be kept from its timers. */
 const SLICE_MS = 4
@@ -9,21 +9,13 @@ const BUSY_MS = 25
 /** A wait aside ends now and then, so that a process that ends without closing is not held up by it. */
 const ASIDE_MAX_MS = 250
 
-export interface NodeLoopOptions {
-  readonly poller: Poller
-  /** Handles what is ready: `events` of the poller; says whether anything came that makes the loop busy. */
-  readonly turn: (events: number, now: number) => boolean
-  /** When the next turn is due although nothing is ready, on the clock of `performance.now`. */
-  readonly deadline: () => number
-}
-
 /**
  * Runs batches inside Node's main loop. Under load the thread sits in `epoll_wait` for slices of a few
  * milliseconds, with Node's own descriptors in the same set: whatever Node has to do ends a slice at once, so
  * streams, HTTP and files go on beside it.
  */
-export class NodeLoop {
-  readonly #options: NodeLoopOptions
+export class NodeLoop implements Loop {
+  readonly #options: LoopOptions
   readonly #nodeFd: number
   #nodeWatched = false
   #stopped: (() => void) | undefined
@@ -33,8 +25,8 @@ export class NodeLoop {
   #nodeFirst = false
   #busyAt = Number.NEGATIVE_INFINITY
 
-  constructor(options: NodeLoopOptions) {
-    if (!isMainThread) throw new Error('the batched data path runs on the main thread of a process')
+  constructor(options: LoopOptions) {
+    if (!isMainThread) throw new Error('the loop of another thread cannot be found: use WorkerLoop')
     this.#options = options
     this.#nodeFd = nodeLoopFd()
   }
@@ -44,17 +36,14 @@ export class NodeLoop {
     this.#rest()
   }
 
-  /** To be called when something outside a turn has made work for one. */
   wake(): void {
     if (this.#options.poller.waitingAside) this.#options.poller.kick()
   }
 
-  /** To be called when Node has been given something to do in a turn. */
   nodeHasWork(): void {
     this.#nodeFirst = true
   }
 
-  /** Resolves when no turn will come any more. */
   stop(): Promise<void> {
     if (!this.#running) return Promise.resolve()
     this.#running = false
@@ -120,7 +109,6 @@ export class NodeLoop {
     else this.#options.poller.remove(this.#nodeFd)
   }
 
-  /** Is a descriptor of the poller Node's own loop? */
   isNode(fd: number): boolean {
     return fd === this.#nodeFd
   }

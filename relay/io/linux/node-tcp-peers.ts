@@ -1,8 +1,8 @@
 import type { TcpPeers } from '../tcp-peers.ts'
-import type { NodeLoop } from './node-loop.ts'
+import type { Loop } from './loop.ts'
 
 /** TCP peers on Node's own sockets, which its loop has to see to after a turn that touched them. */
-export function onNodeLoop(peers: TcpPeers, loop: NodeLoop): TcpPeers {
+export function onNodeLoop(peers: TcpPeers, loop: Loop): TcpPeers {
   return {
     listen(relay, bind) {
       peers.listen(relay, bind)

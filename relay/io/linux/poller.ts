@@ -17,8 +17,8 @@ import {
   epollWait,
   epollWaitAsync,
   eventfd,
+  eventfdWrite,
   read,
-  write,
 } from './ffi.ts'
 import type { Memory } from './memory.ts'
 
@@ -37,6 +37,7 @@ export class Poller {
   readonly #epoll: number
   readonly #kick: number
   #waiting = false
+  #kicked = false
 
   constructor(memory: Memory) {
     this.#memory = memory
@@ -71,6 +72,7 @@ export class Poller {
 
   /** Waits for descriptors to read from; returns how many there are, to be asked for by `ready`. */
   wait(timeoutMs: number): number {
+    this.#kicked = false
     return Math.max(0, epollWait(this.#epoll, this.#memory.address(this.#events), EVENTS_MAX, timeoutMs))
   }
 
@@ -92,6 +94,7 @@ export class Poller {
   ready(event: number): number {
     const fd = this.#memory.i32[(this.#events + event * EVENT_BYTES + DATA_AT) >> 2]!
     if (fd !== this.#kick) return fd
+    this.#kicked = true
     read(this.#kick, this.#memory.address(this.#value), 8)
     return -1
   }
@@ -106,16 +109,28 @@ export class Poller {
     return this.#memory.u32[(this.#events + event * EVENT_BYTES) >> 2]!
   }
 
+  /** Whether the last wait was ended by a kick, as far as its events were asked for. */
+  get kicked(): boolean {
+    return this.#kicked
+  }
+
+  /** What `kickPoller` takes, on any thread of this process. */
+  get kickFd(): number {
+    return this.#kick
+  }
+
   /** Ends a wait aside. */
   kick(): void {
-    const { u32 } = this.#memory
-    u32[this.#value >> 2] = 1
-    u32[(this.#value >> 2) + 1] = 0
-    write(this.#kick, this.#memory.address(this.#value), 8)
+    kickPoller(this.#kick)
   }
 
   close(): void {
     close(this.#kick)
     close(this.#epoll)
   }
+}
+
+/** Ends the wait of a poller, by its `kickFd`. */
+export function kickPoller(kickFd: number): void {
+  eventfdWrite(kickFd, 1)
 }

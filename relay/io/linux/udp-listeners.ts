@@ -55,11 +55,14 @@ export class UdpListeners {
   }
 
   #open(options: ListenerOptions): UdpListener {
-    const { address, port, proxyFrom: from } = options
+    const { address, port, proxyFrom: from, shared, descriptor } = options
     const { sockets, counters, now } = this.#options
     const bind = parseAddress(address, port)
     if (!bind) throw new Error(`${address} is no literal IP address`)
-    const socket = sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES })
+    const socket =
+      descriptor === undefined
+        ? sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES, shared })
+        : sockets.adopt(descriptor)
     const proxied = from && new ProxiedDatagrams({ from, counters, now, seed: randomInt(SEED_MAX) })
     return new UdpListener(socket, options, proxied)
   }

@@ -13,6 +13,7 @@ import {
   PMTUDISC_DONT,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
+  SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -22,6 +23,7 @@ import {
   SOL_UDP,
   UDP_GRO,
 } from './constants.ts'
+import { descriptors } from './descriptors.ts'
 import { bind, checked, close, getsockname, setsockopt, socket } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { readSockaddr, SOCKADDR_BYTES, writeSockaddr } from './sockaddr.ts'
@@ -32,6 +34,8 @@ export interface UdpSocketOptions {
   readonly bufferBytes: number
   /** The DF bit of what is sent; undefined leaves it to the system. */
   readonly dontFragment?: boolean
+  /** See `ListenerOptions`. */
+  readonly shared?: 'first' | 'joined' | undefined
   /** Whether it keeps what ICMP says of its datagrams, for an `ErrorQueue` to read. */
   readonly keepErrors?: boolean
 }
@@ -52,6 +56,9 @@ export class UdpSocketFactory {
 
   /** Throws what the system says, with its code. */
   open(options: UdpSocketOptions): UdpSocket {
+    // Where somebody has the port, a socket that would not share it cannot be bound.
+    if (options.shared === 'first' && options.bind.port !== 0)
+      this.open({ bind: options.bind, bufferBytes: 0 }).close()
     const ipv6 = options.bind.family === 6
     const fd = checked(
       'socket',
@@ -68,8 +75,15 @@ export class UdpSocketFactory {
     }
   }
 
-  #configure(fd: number, ipv6: boolean, { bufferBytes, dontFragment, keepErrors }: UdpSocketOptions): void {
+  /** Takes over a socket that was opened before. */
+  adopt(fd: number): UdpSocket {
+    return new UdpSocket(descriptors.opened(fd), this.#localOf(fd), false)
+  }
+
+  #configure(fd: number, ipv6: boolean, options: UdpSocketOptions): void {
+    const { bufferBytes, dontFragment, keepErrors, shared } = options
     if (ipv6) checked('setsockopt', this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
+    if (shared) checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
     if (this.#set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes) < 0)
       this.#set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes)
     if (this.#set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes) < 0)

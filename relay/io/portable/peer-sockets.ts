@@ -53,6 +53,11 @@ export class PeerSockets implements TcpPeers {
     listener.listen()
   }
 
+  /** Whether Node's loop has sockets of these to look after. */
+  get inUse(): boolean {
+    return this.#listeners.size > 0 || this.#open.size > 0
+  }
+
   /** Stops listening; connections stay. */
   closeListener(relay: number): void {
     this.#listeners.get(relay)?.close()

@@ -10,6 +10,8 @@ const PER_ALLOCATION = 4
 
 /** The batched I/O of Linux above the kernel path: what is not forwarded below comes in here. */
 export class KernelIo extends LinuxIo {
+  /** The maps that the program looks into are those of one event loop. */
+  override readonly sharedPorts: boolean = false
   readonly offload: KernelOffload
 
   /** Throws where the kernel or the rights for it are missing. */

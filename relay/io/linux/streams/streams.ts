@@ -73,15 +73,12 @@ export class Streams {
   }
 
   /** Opens or shares the socket of an address and port; throws what the system says. */
-  listen(
-    id: number,
-    protocol: 'tcp' | 'tls',
-    { address, port, proxyFrom }: ListenerOptions,
-  ): TransportAddress {
+  listen(id: number, protocol: 'tcp' | 'tls', options: ListenerOptions): StreamListener {
+    const { address, port, proxyFrom } = options
     const shared = [...this.#listeners].find((one) => one.address === address && one.local.port === port)
-    const listener = shared ?? this.#openListener(address, port)
+    const listener = shared ?? this.#openListener(options)
     listener.addUser(id, protocol, proxyFrom)
-    return listener.local
+    return listener
   }
 
   /** Stops accepting where nobody else uses the socket; established streams stay. */
@@ -154,10 +151,11 @@ export class Streams {
     this.#bios.close()
   }
 
-  #openListener(address: string, port: number): StreamListener {
+  #openListener({ address, port, shared, descriptor }: ListenerOptions): StreamListener {
     const at = parseAddress(address, port)
     if (!at) throw new Error(`${address} is no literal IP address`)
-    const socket = this.#sockets.listen(at)
+    const socket =
+      descriptor === undefined ? this.#sockets.listen(at, shared) : this.#sockets.adopt(descriptor)
     const listener = new StreamListener(socket, this.#sockets.localOf(socket), address)
     this.#listeners.add(listener)
     this.#options.endpoints.add(listener)

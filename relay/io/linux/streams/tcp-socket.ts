@@ -13,6 +13,7 @@ import {
   SHUT_WR,
   SO_KEEPALIVE,
   SO_REUSEADDR,
+  SO_REUSEPORT,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_STREAM,
@@ -20,6 +21,7 @@ import {
   TCP_KEEPIDLE,
   TCP_NODELAY,
 } from '../constants.ts'
+import { descriptors } from '../descriptors.ts'
 import {
   accept4,
   bind,
@@ -95,14 +97,17 @@ export class TcpSocketFactory {
     this.#value = memory.take(4)
   }
 
-  /** Throws what the system says, with its code. */
-  listen(at: TransportAddress): TcpSocket {
+  /** Throws what the system says, with its code. For `shared` see `ListenerOptions`. */
+  listen(at: TransportAddress, shared?: 'first' | 'joined'): TcpSocket {
+    // Where somebody has the port, a socket that would not share it cannot be bound.
+    if (shared === 'first' && at.port !== 0) this.listen(at).close()
     const ipv6 = at.family === 6
     const flags = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC
     const fd = checked('socket', socket(ipv6 ? AF_INET6 : AF_INET, flags, 0))
     try {
       if (ipv6) checked('setsockopt', this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
       checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 1))
+      if (shared) checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
       // What is accepted inherits these.
       this.#set(fd, IPPROTO_TCP, TCP_NODELAY, 1)
       this.#set(fd, SOL_SOCKET, SO_KEEPALIVE, 1)
@@ -115,6 +120,11 @@ export class TcpSocketFactory {
       close(fd)
       throw error
     }
+  }
+
+  /** Takes over a listening socket that was opened before. */
+  adopt(fd: number): TcpSocket {
+    return new TcpSocket(descriptors.opened(fd), this.#memory)
   }
 
   /** The next connection, with its client in `remote`; `none`, or `exhausted` where descriptors have run out. */

@@ -1,0 +1,68 @@
+import type { RelayConfig } from '../../api/config.ts'
+import type { Revocation } from '../../api/revocations.ts'
+import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../../io/io.ts'
+import type { AllocationEnd } from '../../turn/contract.ts'
+import type { TurnCounters } from '../../turn/counters.ts'
+import type { HostAddresses } from '../../turn/server-config.ts'
+import type { ShardEvent } from '../shard.ts'
+import type { Shards } from '../shards.ts'
+import type { Traffic } from '../traffic.ts'
+
+/** What a thread is started with. */
+export interface ThreadData {
+  /** From 1. */
+  readonly shard: number
+  readonly config: RelayConfig
+  readonly host: HostAddresses
+  readonly ports: PortMaps
+  readonly memory: ThreadMemory
+}
+
+/** The ports in use of each advertised address, by its text. */
+export type PortMaps = ReadonlyMap<string, SharedArrayBuffer>
+
+/** What the threads of a relay share. */
+export interface ThreadMemory {
+  readonly quota: SharedArrayBuffer
+  /** Of descriptors. */
+  readonly ledger: SharedArrayBuffer
+  /** One each. */
+  readonly gauges: SharedArrayBuffer
+}
+
+/** What holds from now on; a thread that replaces another one is told the last of each kind. */
+export type Setting =
+  | { readonly kind: 'tls'; readonly material: TlsMaterial }
+  | {
+      readonly kind: 'configure'
+      readonly config: RelayConfig
+      readonly host: HostAddresses
+      readonly ports: PortMaps
+    }
+  | { readonly kind: 'drain'; readonly alternates: Parameters<Shards['setDrain']>[0] }
+  | { readonly kind: 'revocations'; readonly revocations: readonly Revocation[] }
+
+/** What is answered by `done` or `failed` with the same `call`. */
+export type Call =
+  | { readonly kind: 'listen'; readonly options: ListenerOptions }
+  | { readonly kind: 'close-listener'; readonly listener: number }
+  | { readonly kind: 'count' }
+  | { readonly kind: 'close'; readonly reason: AllocationEnd }
+
+/** From the control side to a shard. */
+export type Command = Setting | (Call & { readonly call: number }) | { readonly kind: 'sync-clock' }
+
+/** From a shard to the control side. */
+export type Report =
+  | { readonly kind: 'started'; readonly kickFd: number }
+  | { readonly kind: 'done'; readonly call: number; readonly listener: BoundListener | undefined }
+  | { readonly kind: 'failed'; readonly call: number; readonly message: string }
+  | { readonly kind: 'events'; readonly events: readonly ShardEvent[] }
+  | { readonly kind: 'counts'; readonly counts: Counts }
+
+/** What only grows. */
+export interface Counts {
+  readonly counters: Readonly<TurnCounters>
+  readonly traffic: Traffic
+  readonly io: Readonly<IoCounters>
+}

@@ -1,0 +1,107 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { descriptors } from '../../io/linux/descriptors.ts'
+import { LinuxIo } from '../../io/linux/linux-io.ts'
+import { formatIp } from '../../stun/address-text.ts'
+import { newPortMap } from '../../turn/relay-ports.ts'
+import { LocalShard } from '../local-shard.ts'
+import type { ShardEvent } from '../shard.ts'
+import { SharedQuota } from '../shared-quota.ts'
+import { Gauges } from './gauges.ts'
+import type { Call, Command, PortMaps, Report, ThreadData } from './messages.ts'
+
+/** One shard on a thread of its own: it does what it is told, and says what happens. */
+class ShardThread {
+  readonly #port = parentPort!
+  readonly #gauges: Gauges
+  readonly #io: LinuxIo
+  readonly #shard: LocalShard
+  #ports: PortMaps
+  #events: ShardEvent[] = []
+
+  constructor({ shard, config, host, ports, memory }: ThreadData) {
+    this.#ports = ports
+    descriptors.share(memory.ledger, shard)
+    this.#gauges = new Gauges(memory.gauges)
+    this.#io = new LinuxIo({ thread: { afterTurn: () => this.#show() } })
+    this.#shard = new LocalShard({
+      io: this.#io,
+      config,
+      host,
+      unixMs: Date.now,
+      onEvent: (event) => this.#events.push(event),
+      quota: new SharedQuota(memory.quota, shard),
+      portMap: ({ advertise }) => newPortMap(this.#ports.get(formatIp(advertise))),
+      portHolder: shard,
+    })
+    this.#port.on('message', (command: Command) => this.#obey(command))
+    this.#shard.start()
+    this.#say({ kind: 'started', kickFd: this.#io.kickFd })
+  }
+
+  #obey(command: Command): void {
+    switch (command.kind) {
+      case 'tls':
+        this.#shard.setTls(command.material)
+        break
+      case 'configure':
+        this.#ports = command.ports
+        this.#shard.configure(command.config, command.host)
+        break
+      case 'drain':
+        this.#shard.setDrain(command.alternates)
+        break
+      case 'revocations':
+        this.#shard.setRevocations(command.revocations)
+        break
+      case 'sync-clock':
+        this.#shard.syncClock()
+        break
+      default:
+        void this.#answer(command)
+    }
+    this.#show()
+  }
+
+  async #answer(command: Call & { readonly call: number }): Promise<void> {
+    const { call } = command
+    try {
+      const listener = await this.#perform(command)
+      this.#say({ kind: 'done', call, listener: listener ?? undefined })
+    } catch (error) {
+      this.#say({ kind: 'failed', call, message: (error as Error).message })
+    }
+    this.#show()
+    if (command.kind === 'close') this.#port.close()
+  }
+
+  #perform(command: Call) {
+    if (command.kind === 'listen') return this.#shard.listen(command.options)
+    if (command.kind === 'close-listener') return this.#shard.closeListener(command.listener)
+    if (command.kind === 'count') return this.#count()
+    return this.#shard.close(command.reason)
+  }
+
+  async #count(): Promise<void> {
+    const { counters, traffic, io } = this.#shard.status
+    this.#say({ kind: 'counts', counts: { counters, traffic, io } })
+  }
+
+  /** After each turn: what is carried now, and what happened meanwhile. */
+  #show(): void {
+    const { allocations, permissions, channels, peerConnections } = this.#shard.status
+    this.#gauges.set('allocations', allocations)
+    this.#gauges.set('permissions', permissions)
+    this.#gauges.set('channels', channels)
+    this.#gauges.set('peerConnections', peerConnections)
+    this.#gauges.countTurn()
+    if (this.#events.length === 0) return
+    this.#say({ kind: 'events', events: this.#events })
+    this.#events = []
+  }
+
+  #say(report: Report): void {
+    this.#port.postMessage(report)
+  }
+}
+
+new ShardThread(workerData as ThreadData)
