@@ -29,21 +29,30 @@ export const machine: Target = {
       9, 8, 1, 0, 0, 0, 0, 0, 2, 1, 0, 2, 1, 2, 1, 2, 0, 0, 1, 0, 2, 2, 0, 5, 0, 1, 2, 1, 2, 1, 0, 0, 3, 0, 2,
       3, 0, 3, 1, 2, 1, 2,
     ],
-    // A mobile client: a ticket, a channel; it moves, sends, is sent to, moves on, and leaves (RFC 8016).
+    // A mobile client: a ticket, a channel; it talks, moves, is heard at both places, moves on, and leaves (RFC 8016).
     [
-      9, 8, 2, 0, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 2, 0, 0, 2, 0, 0, 0, 0, 1, 3, 0, 1, 3, 0, 11, 1, 2, 1, 0, 5,
-      0, 4, 0, 0, 9, 0, 6, 3, 0, 1, 4, 0, 11, 2, 2, 6, 0, 5, 0, 0, 6, 3, 0, 1, 5, 0, 1, 0,
-    ],
-    // A mobile client that talks, moves, and talks from there.
-    [
-      9, 8, 2, 0, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 2, 0, 0, 2, 0, 0, 0, 2, 0, 0, 5, 0, 4, 0, 0, 9, 0, 1, 3, 0,
-      1, 3, 0, 11, 1, 2, 1, 0, 5, 0, 4, 0, 0, 9,
-    ],
+      [9, 8, 2, 0],
+      [0, 0, 0, 0, 1, 1, 0, 10],
+      [0, 0, 2, 0, 0, 2, 0, 0, 0],
+      [2, 0, 0, 5, 0],
+      [0, 1, 3, 0, 1, 3, 0, 11, 1],
+      [4, 0, 0, 0, 9],
+      [2, 1, 0, 5, 0],
+      [4, 0, 0, 0, 9],
+      [0, 6, 3, 0, 1, 4, 0, 11, 2],
+      [2, 6, 0, 5, 0],
+      [0, 6, 3, 0, 1, 5, 0, 1, 0],
+    ].flat(),
     // A mobile client that moves to a stream, which closes.
     [
-      9, 8, 2, 0, 0, 0, 0, 0, 1, 1, 0, 10, 0, 0, 1, 0, 0, 2, 0, 0, 0, 2, 3, 0, 1, 3, 0, 11, 1, 9, 4, 1, 3, 0,
-      0, 9, 0, 4, 0, 0, 9,
-    ],
+      [9, 8, 2, 0],
+      [0, 0, 0, 0, 1, 1, 0, 10],
+      [0, 0, 1, 0, 0, 2, 0, 0],
+      [0, 2, 3, 0, 1, 3, 0, 11, 1],
+      [9, 4, 1],
+      [3, 0, 0, 9, 0],
+      [4, 0, 0, 0, 9],
+    ].flat(),
     // EVEN-PORT with a reservation, which another client of the user redeems.
     [0, 0, 0, 0, 1, 1, 0, 2, 128, 0, 1, 0, 0, 1, 2, 0, 3, 0, 0, 3, 0, 1, 3, 0, 1, 0],
     // Both families; a channel in the second, which is given back.
