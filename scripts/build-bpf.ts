@@ -16,13 +16,13 @@ const FLAGS = ['-O2', '-target', 'bpf', '-mcpu=v3', '-Wall', '-Wextra', '-Wno-un
 export interface BuildRecord {
   readonly source: string
   readonly compiler: string
-  readonly flags: readonly string[]
+  readonly flags: string
   readonly object: string
 }
 
 /** What the object and the source at hand would be recorded as. */
 export function recordOf(compiler: string): BuildRecord {
-  return { source: sha256(SOURCE), compiler, flags: FLAGS, object: sha256(OBJECT) }
+  return { source: sha256(SOURCE), compiler, flags: FLAGS.join(' '), object: sha256(OBJECT) }
 }
 
 export function readRecord(): BuildRecord {

@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process'
+import { setChecksumOffload } from '../../relay/io/linux/testing/checksum-offload.ts'
+import { inNamespace } from '../../relay/io/linux/testing/network-namespace.ts'
 
 /** Where the server and the load generator run, and how a command is brought there. */
 export interface BenchNetwork {
@@ -16,13 +18,14 @@ const ADDRESSES = { server: '10.211.47.1', generator: '10.211.47.2' }
 
 /**
  * Two network namespaces and a veth pair with an MTU of 1500: on loopback the receiver's work is done in the
- * sender's system call, without checksums, and the CPU time would be charged to the wrong process.
+ * sender's system call, without checksums, and the CPU time would be charged to the wrong process. With `wire`,
+ * what the generator sends is cut into single packets and their checksums are worked out before they arrive.
  */
-export function benchNetwork(): BenchNetwork {
-  return process.getuid?.() === 0 ? namespaces() : loopback()
+export function benchNetwork(wire = false): BenchNetwork {
+  return process.getuid?.() === 0 ? namespaces(wire) : loopback()
 }
 
-function namespaces(): BenchNetwork {
+function namespaces(wire: boolean): BenchNetwork {
   removeNamespaces()
   const places = ['server', 'generator'] as const
   for (const place of places) ip('netns', 'add', NAMESPACES[place])
@@ -45,6 +48,10 @@ function namespaces(): BenchNetwork {
     ip(...inside, 'addr', 'add', `${ADDRESSES[place]}/24`, 'dev', 'bench')
     ip(...inside, 'link', 'set', 'bench', 'mtu', '1500', 'up')
     ip(...inside, 'link', 'set', 'lo', 'up')
+  }
+  if (wire) {
+    inNamespace(NAMESPACES.generator, () => setChecksumOffload('bench', false))
+    ip('-n', NAMESPACES.generator, 'link', 'set', 'bench', 'gso_max_segs', '1')
   }
   return {
     description: 'two network namespaces joined by veth (MTU 1500); server on core 0, generator on core 1',

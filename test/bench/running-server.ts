@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Contender, StreamAccess } from './contenders.ts'
@@ -37,8 +37,12 @@ export class RunningServer {
     return server
   }
 
-  /** User and system time of all its threads so far. */
+  /** User and system time of all its threads so far, and of the eBPF programs that it holds. */
   cpuSeconds(): number {
+    return this.#processSeconds() + programSeconds(this.#child.pid)
+  }
+
+  #processSeconds(): number {
     const stat = readFileSync(`/proc/${this.#child.pid}/stat`, 'utf8')
     const [utime = 0, stime = 0] = stat
       .slice(stat.lastIndexOf(')') + 2)
@@ -82,3 +86,17 @@ export class RunningServer {
 
 /** USER_HZ, which Linux fixes for all that /proc shows. */
 const CLOCK_TICKS_PER_SECOND = 100
+
+/** What the eBPF programs of a process ran for, where the system counts it (kernel.bpf_stats_enabled). */
+function programSeconds(pid: number | undefined): number {
+  const folder = `/proc/${pid}/fdinfo`
+  const nanoseconds = readdirSync(folder).map((fd) => {
+    try {
+      return Number(/run_time_ns:\s+(\d+)/.exec(readFileSync(join(folder, fd), 'utf8'))?.[1] ?? 0)
+    } catch {
+      // Closed in between.
+      return 0
+    }
+  })
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e9
+}

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { chmodSync } from 'node:fs'
 import { after, before, describe, it } from 'node:test'
 import type { KernelOffload } from '../../relay/io/linux/kernel/kernel-offload.ts'
 import type { AddressFamily } from '../../relay/stun/address.ts'
+import { RelayChild } from '../../relay/testing/relay-child.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
-import { Call, configOf, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
+import { Call, CONFIG, configOf, datagram, PORT, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
 
 const FAMILIES = [4, 6] as const satisfies readonly AddressFamily[]
 const CHANNEL = 0x4001
@@ -70,6 +72,34 @@ describe('the kernel path', { skip }, () => {
     assert.equal(world.machine.counters.clientBytes - before.clientBytes, 600)
     assert.equal(world.machine.counters.peerPackets - before.peerPackets, 2)
     await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
+  })
+
+  it('takes attributes in either order, and leaves to the machine what only it understands', async () => {
+    const call = await Call.open(namespaces, world.ports, {})
+    await call.toPeer(payload(100))
+    const passes = async (through: 0 | 1, ...build: Parameters<Call['indication']>) => {
+      const before = world.throughMachine
+      const heard = datagram(call.peer)
+      call.sendRaw(call.indication(...build))
+      assert.deepEqual(await heard, Buffer.from(payload(101)))
+      assert.equal(world.throughMachine - before, through)
+    }
+    const data = payload(101)
+    await passes(0, data, 'data-first')
+    await passes(0, data, 'software-between')
+    await passes(1, data, 'fingerprint')
+    await passes(1, data, 'dont-fragment')
+  })
+
+  it('sums the payload anew where the sender sent no checksum', async () => {
+    const call = await Call.open(namespaces, world.ports, { peer: 6, channel: CHANNEL })
+    await call.toPeer(payload(100), CHANNEL)
+    const before = world.throughMachine
+    namespaces.sendWithoutChecksums(call.client)
+    for (const size of [100, 101, 1200]) {
+      assert.deepEqual(await call.toPeer(payload(size), CHANNEL), Buffer.from(payload(size)))
+    }
+    assert.equal(world.throughMachine, before)
   })
 
   it('hands up what does not fit into the next link, and what came in fragments', async () => {
@@ -151,4 +181,59 @@ describe('the kernel path', { skip }, () => {
       await small.stop()
     }
   })
+
+  it('goes on while the relay stands still, and ends with it when it is killed', async () => {
+    const relay = await startRelay(namespaces)
+    try {
+      const call = await Call.open(namespaces, { 4: PORT, 6: PORT }, { channel: CHANNEL })
+      await call.toPeer(payload(100), CHANNEL)
+      relay.signal('SIGSTOP')
+      const data = payload(160)
+      assert.deepEqual(await call.toPeer(data, CHANNEL), Buffer.from(data))
+      call.heard(await call.toClient(data), CHANNEL, data)
+      relay.signal('SIGKILL')
+      await relay.exited
+      await quiet(call.peer, () => call.sendToPeer(data, CHANNEL))
+      await quiet(call.client, () => call.sendToClient(data))
+    } finally {
+      await relay.stop()
+    }
+  })
+
+  it('needs BPF, NET_ADMIN and PERFMON, and nothing else; without one of them the relay says so and serves', async () => {
+    const capabilities = ['+bpf', '+net_admin', '+perfmon']
+    for (const given of [capabilities, capabilities.slice(1)]) {
+      const relay = await startRelay(namespaces, ...asNobody(given.join(',')))
+      const { datapath } = relay.lines.find(({ msg }) => msg === 'configuration in force')!
+      const warnings = relay.lines.filter(({ level }) => level >= 40)
+      await relay.stop()
+      if (given === capabilities) {
+        assert.equal(datapath, 'kernel')
+        assert.deepEqual(warnings, [])
+      } else {
+        assert.equal(datapath, 'batched')
+        assert.equal(warnings.length, 1)
+        assert.match(
+          warnings[0]!.msg,
+          /needs Linux 6.6 and the capabilities BPF.*the batched one serves.*EPERM/,
+        )
+      }
+    }
+  })
 })
+
+/** What runs a command with these capabilities and no others. */
+function asNobody(capabilities: string): string[] {
+  const user = ['--reuid', '65534', '--regid', '65534', '--clear-groups']
+  return ['setpriv', ...user, '--inh-caps', `-all,${capabilities}`, '--ambient-caps', `-all,${capabilities}`]
+}
+
+/** A relay on the kernel path in a process of its own. */
+async function startRelay(namespaces: Namespaces, ...prefix: string[]): Promise<RelayChild> {
+  const relay = new RelayChild(namespaces.at('relay', ...prefix))
+  chmodSync(relay.folder, 0o755)
+  relay.writeConfig({ ...CONFIG, control: { address: '127.0.0.1', port: 0 }, datapath: 'kernel' })
+  relay.spawn()
+  await relay.ready()
+  return relay
+}

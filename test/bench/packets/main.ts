@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import type { Contender } from '../contenders.ts'
 import { type BenchNetwork, benchNetwork } from '../network.ts'
+import { withProgramStatistics } from '../program-statistics.ts'
 import { requirePrograms } from '../programs.ts'
 import { highestRate } from './highest-rate.ts'
 import { type Measurement, measure } from './measure.ts'
@@ -15,11 +16,13 @@ export async function packets(args: string[]): Promise<void> {
     return
   }
   requirePrograms('turnserver', 'taskset', 'ip')
-  const network = benchNetwork()
+  const network = benchNetwork(options.wire)
   try {
     const load = options.load(network)
     process.stdout.write(`${network.description}\n${inWords(load)}\n\n`)
-    const measurements = await alternate(options, network, load)
+    const run = () => alternate(options, network, load)
+    const kernel = options.contenders.some(({ name }) => name === 'turnfleet kernel')
+    const measurements = await (kernel ? withProgramStatistics(run) : run())
     const rows = summarize(measurements)
     process.stdout.write(`\n${table(rows)}\n`)
     if (options.json) {

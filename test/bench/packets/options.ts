@@ -15,6 +15,8 @@ export const USAGE = `usage: npm run bench -- packets [options]
   --bytes N         payload, a multiple of 4 (160)
   --framing F       channel or indication (channel)
   --direction D     up, down or both (both)
+  --wire            packets arrive one by one, their checksums worked out, as from a network card: the kernel
+                    path forwards no other ones
   --fail-below R    fails where the first server relays less than R times the packets of the second per CPU-second
   --json FILE       all measurements
 `
@@ -25,6 +27,7 @@ export interface PacketsOptions {
   readonly contenders: readonly Contender[]
   readonly rates: readonly (number | 'max')[]
   readonly runs: number
+  readonly wire: boolean
   readonly failBelow: number | undefined
   readonly json: string | undefined
   load(network: BenchNetwork): Load
@@ -44,6 +47,7 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
       bytes: { type: 'string', default: '160' },
       framing: { type: 'string', default: 'channel' },
       direction: { type: 'string', default: 'both' },
+      wire: { type: 'boolean', default: false },
       'fail-below': { type: 'string' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -64,6 +68,7 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
     contenders: namedContenders(values.servers),
     rates: values.rates.split(',').map((rate) => (rate === 'max' ? rate : wholeNumber('rates', rate))),
     runs: wholeNumber('runs', values.runs),
+    wire: values.wire,
     failBelow: values['fail-below'] === undefined ? undefined : Number(values['fail-below']),
     json: values.json,
     load: (network) => ({

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import dgram from 'node:dgram'
+import { SOL_SOCKET } from '../../../relay/io/linux/constants.ts'
+import { checked, setsockopt } from '../../../relay/io/linux/ffi.ts'
 import { Memory } from '../../../relay/io/linux/memory.ts'
 import { setChecksumOffload } from '../../../relay/io/linux/testing/checksum-offload.ts'
 import { inNamespace } from '../../../relay/io/linux/testing/network-namespace.ts'
@@ -10,6 +12,7 @@ import { parseAddress } from '../../../relay/stun/address-text.ts'
 export type Place = 'client' | 'relay' | 'peer'
 
 const NAMESPACE = (place: Place) => `tf-kernel-${process.pid}-${place}`
+const SO_NO_CHECK = 11
 const BUFFER_BYTES = 4_194_304
 
 /** Addresses by place and family; the relay has one towards the client and one towards the peer. */
@@ -36,7 +39,8 @@ export function whyNot(): string | undefined {
 export class Namespaces {
   readonly #memory = new Memory(65_536)
   readonly #factory = new UdpSocketFactory(this.#memory)
-  readonly #sockets: dgram.Socket[] = []
+  /** With their descriptors. */
+  readonly #sockets = new Map<dgram.Socket, number>()
 
   constructor() {
     this.#factory.gather = false
@@ -73,8 +77,16 @@ export class Namespaces {
   /** Whether client and peer leave the checksums of what they send to the hardware that a veth pair has not. */
   setChecksumOffload(on: boolean): void {
     for (const place of ['client', 'peer'] as const) {
-      inNamespace(NAMESPACE(place), this.relayName, () => setChecksumOffload('veth', on))
+      inNamespace(NAMESPACE(place), () => setChecksumOffload('veth', on))
     }
+  }
+
+  /** IPv4 lets a sender do without (RFC 768). */
+  sendWithoutChecksums(socket: dgram.Socket): void {
+    const value = this.#memory.take(4)
+    this.#memory.u32[value >> 2] = 1
+    const fd = this.#sockets.get(socket)!
+    checked('setsockopt', setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, this.#memory.address(value), 4))
   }
 
   /** Runs `ip` in a place. */
@@ -90,17 +102,17 @@ export class Namespaces {
   /** A UDP socket of a place. */
   socket(place: 'client' | 'peer', family: AddressFamily): dgram.Socket {
     const bind = parseAddress(ADDRESS[place][family], 0)!
-    const { fd } = inNamespace(NAMESPACE(place), this.relayName, () =>
+    const { fd } = inNamespace(NAMESPACE(place), () =>
       this.#factory.open({ bind, bufferBytes: BUFFER_BYTES, dontFragment: false }),
     )
     const socket = dgram.createSocket(family === 4 ? 'udp4' : 'udp6')
     socket.bind({ fd, exclusive: true })
-    this.#sockets.push(socket)
+    this.#sockets.set(socket, fd)
     return socket
   }
 
   remove(): void {
-    for (const socket of this.#sockets) socket.close()
+    for (const socket of this.#sockets.keys()) socket.close()
     for (const place of ['client', 'relay', 'peer'] as const) ip('netns', 'del', NAMESPACE(place))
   }
 }

@@ -11,6 +11,9 @@ import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import { Shard, type ShardEvent } from '../../../relay/shard/shard.ts'
 import type { AddressFamily, TransportAddress } from '../../../relay/stun/address.ts'
 import { parseAddress } from '../../../relay/stun/address-text.ts'
+import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
+import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
+import { StunWriter } from '../../../relay/stun/writer.ts'
 import { TurnServer } from '../../../relay/turn/server.ts'
 import { turnServerConfig } from '../../../relay/turn/server-config.ts'
 import { ADDRESS, type Namespaces } from './namespaces.ts'
@@ -22,16 +25,21 @@ const QUIET_MS = 150
 /** Entries of the maps, unless a test wants fewer. */
 const ALLOCATIONS = 100
 
+/** Of the UDP listener in `CONFIG`. */
+export const PORT = 3478
+
 /** The configuration of the relay between the namespaces. */
+export const CONFIG: RelayConfigInput = {
+  realm: 'example.org',
+  listeners: [{ protocol: 'udp', address: ADDRESS.listener[4], port: PORT }],
+  relay: { addresses: [{ advertise: ADDRESS.relay[4] }, { advertise: ADDRESS.relay[6] }] },
+  credentials: { users: [USER] },
+  peers: { allow: [ADDRESS.peer[4], ADDRESS.peer[6]] },
+}
+
+/** The same with all defaults, some of it replaced. */
 export function configOf(changes: Partial<RelayConfigInput> = {}) {
-  return relayConfig.parse({
-    realm: 'example.org',
-    listeners: [{ protocol: 'udp', address: ADDRESS.listener[4], port: 3478 }],
-    relay: { addresses: [{ advertise: ADDRESS.relay[4] }, { advertise: ADDRESS.relay[6] }] },
-    credentials: { users: [USER] },
-    peers: { allow: [ADDRESS.peer[4], ADDRESS.peer[6]] },
-    ...changes,
-  } satisfies RelayConfigInput)
+  return relayConfig.parse({ ...CONFIG, ...changes })
 }
 
 /** A relay in this process, whose thread is in the relay's namespace. */
@@ -178,6 +186,25 @@ export class Call {
     const heard = datagram(this.peer)
     this.sendToPeer(data, channel)
     return heard
+  }
+
+  /** A Send indication that a client of another make might write. */
+  indication(
+    data: Uint8Array,
+    how: 'data-first' | 'software-between' | 'fingerprint' | 'dont-fragment',
+  ): Uint8Array {
+    const writer = new StunWriter(2048).start(METHOD.Send, CLASS.Indication, nodeCrypto.randomBytes(12))
+    const addPeer = () => writer.addXorAddress(ATTRIBUTE.XorPeerAddress, this.peerAddress)
+    if (how === 'dont-fragment') writer.addFlag(ATTRIBUTE.DontFragment)
+    if (how !== 'data-first') addPeer()
+    if (how === 'software-between') writer.addText(ATTRIBUTE.Software, 'a client')
+    writer.addBytes(ATTRIBUTE.Data, data)
+    if (how === 'data-first') addPeer()
+    return writer.finish({ fingerprint: how === 'fingerprint' })
+  }
+
+  sendRaw(bytes: Uint8Array): void {
+    this.client.send(bytes, this.#server.port, this.#server.address)
   }
 
   sendToClient(data: Uint8Array): void {

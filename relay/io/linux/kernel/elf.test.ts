@@ -12,8 +12,8 @@ test('the object is read: one program, its license, and each map it names', () =
   assert.deepEqual(maps.toSorted(), [
     'allocations',
     'by_client',
-    'by_endpoint',
     'by_number',
+    'by_pair',
     'by_peer',
     'by_relay',
     'channels',

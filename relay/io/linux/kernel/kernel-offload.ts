@@ -12,7 +12,7 @@ import {
 import { Memory } from '../memory.ts'
 import { BPF_MEMORY_BYTES, BpfCalls } from './bpf-calls.ts'
 import { closeHop, localAddress, writeHop } from './hops.ts'
-import { clientKey, endpointKey, numberKey, peerKey, relayKey } from './keys.ts'
+import { clientKey, numberKey, pairKey, peerKey, relayKey } from './keys.ts'
 import { ALLOCATION, CHANNEL, PERMISSION, TOTALS, writeAddress } from './layout.ts'
 import type { MappedArray } from './mapped-array.ts'
 import { type MapSizes, Maps } from './maps.ts'
@@ -23,6 +23,8 @@ import { Slots } from './slots.ts'
 
 /** A relay that has not said for so long that it lives gets every packet itself. */
 const LEASE_MS = 10_000
+/** The program's clock is behind by up to a tick, 10 ms where that is longest: what ends, ends so much earlier for it. */
+const CLOCK_LAG_MS = 10
 /** A route is asked for again after so many ticks: routes and path MTUs change. */
 const ROUTE_TICKS = 10
 
@@ -42,9 +44,8 @@ interface OpenPermission {
 }
 
 interface OpenChannel {
-  readonly permission: number
   readonly numberKey: Uint8Array
-  readonly endpointKey: Uint8Array
+  readonly pairKey: Uint8Array
 }
 
 /** The kernel path: an eBPF program forwards what stands in its maps, which the state machine fills by this class. */
@@ -163,7 +164,7 @@ export class KernelOffload implements Offload {
 
   setPermissionEnd(slot: number, untilMs: number): void {
     const { permissions } = this.#maps
-    permissions.set64(permissions.at(slot) + PERMISSION.until, this.#kernelTime(untilMs))
+    permissions.set64(permissions.at(slot) + PERMISSION.until, this.#kernelTime(untilMs - CLOCK_LAG_MS))
   }
 
   closePermission(slot: number): void {
@@ -186,25 +187,21 @@ export class KernelOffload implements Offload {
     channels.view.setUint16(at + CHANNEL.number, number)
     channels.view.setUint16(at + CHANNEL.port, peerPort)
     this.setChannelEnd(slot, untilMs)
-    const byNumber = numberKey(under.allocation, number)
-    const byEndpoint = endpointKey(under.allocation, under.peer, peerPort)
-    if (
-      !this.#maps.point('by_number', byNumber, slot) ||
-      !this.#maps.point('by_endpoint', byEndpoint, slot)
-    ) {
+    const byNumber = numberKey(this.#allocations[under.allocation]!.key, number)
+    const byPair = pairKey(under.relay, under.peer, peerPort)
+    if (!this.#maps.point('by_number', byNumber, slot) || !this.#maps.point('by_pair', byPair, slot)) {
       this.#maps.remove('by_number', byNumber)
       this.setChannelEnd(slot, 0)
       this.#channelSlots.give(slot, performance.now())
       return REFUSED
     }
-    this.#countChannels(permission, 1)
-    this.#channels[slot] = { permission, numberKey: byNumber, endpointKey: byEndpoint }
+    this.#channels[slot] = { numberKey: byNumber, pairKey: byPair }
     return slot
   }
 
   setChannelEnd(slot: number, untilMs: number): void {
     const { channels } = this.#maps
-    channels.set64(channels.at(slot) + CHANNEL.until, this.#kernelTime(untilMs))
+    channels.set64(channels.at(slot) + CHANNEL.until, this.#kernelTime(untilMs - CLOCK_LAG_MS))
   }
 
   closeChannel(slot: number): void {
@@ -212,8 +209,7 @@ export class KernelOffload implements Offload {
     if (!open) return
     this.setChannelEnd(slot, 0)
     this.#maps.remove('by_number', open.numberKey)
-    this.#maps.remove('by_endpoint', open.endpointKey)
-    this.#countChannels(open.permission, -1)
+    this.#maps.remove('by_pair', open.pairKey)
     this.#channels[slot] = undefined
     this.#channelSlots.give(slot, performance.now())
   }
@@ -245,7 +241,7 @@ export class KernelOffload implements Offload {
   }
 
   tick(now: number): void {
-    this.#maps.lease.set64(0, this.#kernelTime(now + LEASE_MS))
+    this.#maps.lease.set64(0, this.#kernelTime(now + LEASE_MS - CLOCK_LAG_MS))
     this.#ticks++
     const { allocations, permissions } = this.#maps
     for (let slot = this.#ticks % ROUTE_TICKS; slot < this.#allocations.length; slot += ROUTE_TICKS) {
@@ -285,12 +281,6 @@ export class KernelOffload implements Offload {
     if (!this.#maps.point('by_relay', key, slot)) return false
     open.relayKeys.set(name, key)
     return true
-  }
-
-  #countChannels(permission: number, change: number): void {
-    const { view } = this.#maps.permissions
-    const at = this.#maps.permissions.at(permission) + PERMISSION.channels
-    if (this.#permissions[permission]) view.setUint16(at, view.getUint16(at, true) + change, true)
   }
 
   #kernelTime(ms: number): bigint {

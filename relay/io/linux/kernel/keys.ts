@@ -25,23 +25,25 @@ export function peerKey(allocation: number, peer: TransportAddress): Uint8Array 
   })
 }
 
-export function numberKey(allocation: number, number: number): Uint8Array {
-  return make(KEY_BYTES.number, (view) => {
-    view.setUint32(0, allocation, true)
-    view.setUint16(4, number)
+/** `client`: the key of the client. */
+export function numberKey(client: Uint8Array, number: number): Uint8Array {
+  return make(KEY_BYTES.number, (view, bytes) => {
+    bytes.set(client)
+    view.setUint16(KEY_BYTES.client, number)
   })
 }
 
-export function endpointKey(allocation: number, peer: TransportAddress, port: number): Uint8Array {
-  return make(KEY_BYTES.endpoint, (view) => {
-    view.setUint32(0, allocation, true)
-    writeAddress(view, 4, peer)
-    view.setUint16(20, port)
+export function pairKey(relay: TransportAddress, peer: TransportAddress, peerPort: number): Uint8Array {
+  return make(KEY_BYTES.pair, (view) => {
+    writeAddress(view, 0, relay)
+    writeAddress(view, 16, peer)
+    view.setUint16(32, relay.port)
+    view.setUint16(34, peerPort)
   })
 }
 
-function make(bytes: number, write: (view: DataView) => void): Uint8Array {
+function make(bytes: number, write: (view: DataView, key: Uint8Array) => void): Uint8Array {
   const key = new Uint8Array(bytes)
-  write(new DataView(key.buffer))
+  write(new DataView(key.buffer), key)
   return key
 }

@@ -25,7 +25,6 @@ export const PERMISSION = {
   allocation: 8,
   family: 12,
   anyPort: 13,
-  channels: 14,
   peer: 16,
   relay: 32,
   relayPort: 48,
@@ -39,7 +38,7 @@ export const LEASE = { bytes: 8 } as const
 export const SCRATCH = { bytes: 2096 } as const
 
 /** Keys of the hash maps. */
-export const KEY_BYTES = { client: 36, relay: 20, peer: 20, number: 8, endpoint: 24 } as const
+export const KEY_BYTES = { client: 36, relay: 20, peer: 20, number: 40, pair: 36 } as const
 
 /** The kernel's numbers for the families of addresses. */
 export const FAMILY_NUMBER: Readonly<Record<AddressFamily, number>> = { 4: 2, 6: 10 }

@@ -16,7 +16,7 @@ const RELAYS_PER_ALLOCATION = 2
 const INDEX_BYTES = 4
 
 /** The hash maps, by their names in the program. */
-export type HashName = 'by_client' | 'by_relay' | 'by_peer' | 'by_number' | 'by_endpoint'
+export type HashName = 'by_client' | 'by_relay' | 'by_peer' | 'by_number' | 'by_pair'
 
 /** The maps that the program and the relay share. */
 export class Maps {
@@ -54,7 +54,7 @@ export class Maps {
       hash('by_relay', sizes.allocations * RELAYS_PER_ALLOCATION, KEY_BYTES.relay)
       hash('by_peer', sizes.permissions, KEY_BYTES.peer)
       hash('by_number', sizes.channels, KEY_BYTES.number)
-      hash('by_endpoint', sizes.channels, KEY_BYTES.endpoint)
+      hash('by_pair', sizes.channels, KEY_BYTES.pair)
       descriptors.scratches = calls.createMap({
         name: 'scratches',
         type: MAP_TYPE.perCpuArray,

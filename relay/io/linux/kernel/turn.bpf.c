@@ -95,7 +95,7 @@ struct permission {
   __u32 allocation;
   __u8 family; // of the peer
   __u8 any_port; // otherwise 443 and from 1024 on
-  __u16 channels;
+  __u16 pad2;
   struct address peer;
   struct address relay; // the address that the relay socket is bound to
   __be16 relay_port;
@@ -130,17 +130,18 @@ struct peer_key {
   struct address peer;
 };
 
+// One lookup for a packet of a channel, either way.
 struct number_key {
-  __u32 allocation;
+  struct client_key from;
   __be16 number;
   __u16 pad;
 };
 
-struct endpoint_key {
-  __u32 allocation;
+struct pair_key {
+  struct address relay;
   struct address peer;
-  __be16 port;
-  __u16 pad;
+  __be16 relay_port;
+  __be16 peer_port;
 };
 
 // The relay says that it lives: nothing is forwarded beyond this moment.
@@ -153,7 +154,8 @@ _Static_assert(sizeof(struct allocation) == 256, "allocation");
 _Static_assert(sizeof(struct permission) == 128, "permission");
 _Static_assert(sizeof(struct channel) == 32, "channel");
 _Static_assert(sizeof(struct client_key) == 36, "client_key");
-_Static_assert(sizeof(struct endpoint_key) == 24, "endpoint_key");
+_Static_assert(sizeof(struct number_key) == 40, "number_key");
+_Static_assert(sizeof(struct pair_key) == 36, "pair_key");
 
 struct scratch {
   __u8 data[PAYLOAD_MAX + 96];
@@ -176,7 +178,7 @@ MAP(BPF_MAP_TYPE_HASH, by_client, struct client_key, __u32);
 MAP(BPF_MAP_TYPE_HASH, by_relay, struct relay_key, __u32);
 MAP(BPF_MAP_TYPE_HASH, by_peer, struct peer_key, __u32);
 MAP(BPF_MAP_TYPE_HASH, by_number, struct number_key, __u32);
-MAP(BPF_MAP_TYPE_HASH, by_endpoint, struct endpoint_key, __u32);
+MAP(BPF_MAP_TYPE_HASH, by_pair, struct pair_key, __u32);
 MAP(BPF_MAP_TYPE_PERCPU_ARRAY, scratches, __u32, struct scratch);
 
 // ---- What arrived -----------------------------------------------------------------------------------------
@@ -194,9 +196,7 @@ struct packet {
   // The sender left the checksum to its hardware, and so the kernel means to work it out when the packet leaves:
   // it names a place in the packet, and forgets it only when that place is removed.
   __u8 pending;
-  __u8 first;   // byte of the UDP payload
-  __u16 head;   // first two bytes
-  __u16 second; // the two after them
+  __be16 first[2]; // of the UDP payload
 };
 
 INLINE __u16 fold(__u64 sum) {
@@ -229,11 +229,11 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
   struct udphdr *udp;
   if (skb->protocol == bpf_htons(ETH_P_IP)) {
     struct iphdr *ip = data + ETH_HLEN;
-    if ((void *)(ip + 1) + sizeof *udp + 4 > end) {
-      if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof *ip + sizeof *udp + 4)) return 0;
+    if ((void *)(ip + 1) + sizeof *udp > end) {
+      if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof *ip + sizeof *udp)) return 0;
       data = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
       ip = data + ETH_HLEN;
-      if ((void *)(ip + 1) + sizeof *udp + 4 > end) return 0;
+      if ((void *)(ip + 1) + sizeof *udp > end) return 0;
     }
     if (*(__u8 *)ip != 0x45 || ip->protocol != IPPROTO_UDP) return 0;
     if (ip->frag_off & bpf_htons(MORE_FRAGMENTS_AND_OFFSET)) return 0;
@@ -247,11 +247,11 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
     if (bpf_ntohs(ip->tot_len) != sizeof *ip + bpf_ntohs(udp->len)) return 0;
   } else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
     struct ipv6hdr *ip = data + ETH_HLEN;
-    if ((void *)(ip + 1) + sizeof *udp + 4 > end) {
-      if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof *ip + sizeof *udp + 4)) return 0;
+    if ((void *)(ip + 1) + sizeof *udp > end) {
+      if (bpf_skb_pull_data(skb, ETH_HLEN + sizeof *ip + sizeof *udp)) return 0;
       data = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
       ip = data + ETH_HLEN;
-      if ((void *)(ip + 1) + sizeof *udp + 4 > end) return 0;
+      if ((void *)(ip + 1) + sizeof *udp > end) return 0;
     }
     if (ip->version != 6 || ip->nexthdr != IPPROTO_UDP) return 0;
     __builtin_memcpy(&p->source, &ip->saddr, sizeof p->source);
@@ -263,17 +263,14 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
   } else {
     return 0;
   }
-  __u8 *payload = (void *)(udp + 1);
   p->source_port = udp->source;
   p->destination_port = udp->dest;
   p->udp_length = udp->len;
   p->check = udp->check;
-  p->first = payload[0];
-  p->head = payload[0] << 8 | payload[1];
-  p->second = payload[2] << 8 | payload[3];
   __u32 length = bpf_ntohs(udp->len);
   if (length < sizeof *udp + 4 || length > sizeof *udp + PAYLOAD_MAX) return 0;
   p->length = length - sizeof *udp;
+  if (bpf_skb_load_bytes(skb, p->udp_at + sizeof *udp, p->first, sizeof p->first)) return 0;
   p->pending = p->check == fold(pseudo_sum(&p->source, &p->destination, p->family, p->udp_length));
   return p->udp_at + length <= skb->len;
 }
@@ -398,9 +395,9 @@ INLINE void write_ip(struct room *r, const struct plan *to, __be16 udp_length) {
 }
 
 // Puts the TURN header and the IP and UDP headers of the plan before the payload, in place of all that precedes
-// it, cuts or fills what follows it, and sends the packet on. `payload_sum` covers the payload.
+// it, cuts or fills what follows it, and sends the packet on.
 INLINE int send_on(struct __sk_buff *skb, const struct packet *p, const struct plan *to, struct room *r,
-                   __u64 payload_sum) {
+                   __u64 sum_of_payload) {
   __u32 payload_at = to->payload_at, payload_length = to->payload_length;
   __u32 head = to->head, padding = to->padding;
   __u32 old_ip = p->family == 6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
@@ -421,7 +418,7 @@ INLINE int send_on(struct __sk_buff *skb, const struct packet *p, const struct p
   r->udp.source = to->source_port;
   r->udp.dest = to->destination_port;
   r->udp.len = udp_length;
-  __u64 sum = pseudo_sum(to->source, to->destination, to->family, udp_length) + payload_sum;
+  __u64 sum = pseudo_sum(to->source, to->destination, to->family, udp_length) + sum_of_payload;
   sum += (__u64)r->udp.source + r->udp.dest + r->udp.len;
   __u16 *words = (void *)r->turn;
   if (head >= 4) {
@@ -473,19 +470,23 @@ INLINE int send_on(struct __sk_buff *skb, const struct packet *p, const struct p
   return bpf_redirect_neigh(to->hop->ifindex, &next, sizeof next, 0);
 }
 
-// Sums the payload after a check of the packet's own checksum; negative: it is wrong, or cannot be read.
-INLINE __s64 checked_sum(struct __sk_buff *skb, const struct packet *p, struct scratch *s, __u32 payload_at,
+// The sum of the payload; negative: the packet is damaged, or cannot be read.
+INLINE __s64 payload_sum(struct __sk_buff *skb, const struct packet *p, struct scratch *s, __u32 payload_at,
                          __u32 payload_length) {
   __u32 start = p->udp_at + sizeof(struct udphdr);
-  if (load(skb, start, s, p->length)) return -1;
-  __s64 whole = sum_scratch(s, p->length);
-  if (whole < 0) return -1;
-  if (p->check != 0 && !p->pending) {
-    __u64 pseudo = pseudo_sum(&p->source, &p->destination, p->family, p->udp_length);
-    __u64 sum = pseudo + whole + p->source_port + p->destination_port + p->udp_length + p->check;
-    if (fold(sum) != 0xffff) return -1;
+  __u32 head = payload_at - start;
+  __u64 rest = pseudo_sum(&p->source, &p->destination, p->family, p->udp_length);
+  rest += (__u64)p->source_port + p->destination_port + p->udp_length + p->check;
+  int is_last = head + payload_length == p->length;
+  int is_known = p->check != 0 && !p->pending;
+  // The checksum that came tells the sum of all, and so that of the payload: a damaged one stays damaged.
+  if (is_known && is_last && head == 0) return (__u16)~fold(rest);
+  if (is_known && is_last && head == 4) return (__u16)~fold(rest + p->first[0] + p->first[1]);
+  if (is_known) {
+    if (load(skb, start, s, p->length)) return -1;
+    __s64 whole = sum_scratch(s, p->length);
+    if (whole < 0 || fold(rest + whole) != 0xffff) return -1;
   }
-  if (payload_at == start && payload_length == p->length) return whole;
   if (payload_length == 0) return 0;
   if (load(skb, payload_at, s, payload_length)) return -1;
   return sum_scratch(s, payload_length);
@@ -512,19 +513,27 @@ INLINE int to_peer(struct plan *to, struct allocation *a, struct permission *m, 
   return 1;
 }
 
-INLINE int channel_data(struct plan *to, const struct packet *p, struct allocation *a, __u32 index, __u64 now) {
-  __u32 length = p->second;
+// What a live channel leads to: its permission and its allocation; 0: nothing.
+INLINE struct allocation *through(const struct channel *c, struct permission **m) {
+  *m = bpf_map_lookup_elem(&permissions, &c->permission);
+  return *m ? bpf_map_lookup_elem(&allocations, &(*m)->allocation) : 0;
+}
+
+INLINE struct allocation *channel_data(struct plan *to, const struct packet *p, const struct client_key *from,
+                                       __u64 now) {
+  __u32 length = bpf_ntohs(p->first[1]);
+  struct number_key key = {.from = *from, .number = p->first[0]};
+  struct permission *m;
   if (length + 4 > p->length) return 0;
-  struct number_key key = {.allocation = index, .number = bpf_htons(p->head)};
   __u32 *found = bpf_map_lookup_elem(&by_number, &key);
   if (!found) return 0;
   struct channel *c = bpf_map_lookup_elem(&channels, found);
   if (!c || c->until <= now) return 0;
-  struct permission *m = bpf_map_lookup_elem(&permissions, &c->permission);
-  if (!m || m->allocation != index) return 0;
+  struct allocation *a = through(c, &m);
+  if (!a) return 0;
   to->payload_at = p->udp_at + sizeof(struct udphdr) + 4;
   to->payload_length = length;
-  return to_peer(to, a, m, c->port, now);
+  return to_peer(to, a, m, c->port, now) ? a : 0;
 }
 
 struct attribute_header {
@@ -559,15 +568,20 @@ INLINE int read_peer(struct __sk_buff *skb, __u32 message_at, __u32 at, __u32 le
   return 1;
 }
 
-INLINE int send_indication(struct __sk_buff *skb, struct plan *to, const struct packet *p, struct allocation *a,
-                           __u32 index, __u64 now) {
+INLINE struct allocation *send_indication(struct __sk_buff *skb, struct plan *to, const struct packet *p,
+                                          const struct client_key *from, __u64 now) {
   __u32 message_at = p->udp_at + sizeof(struct udphdr);
   __u32 end = p->length;
-  struct peer_key key = {.allocation = index};
+  __be32 cookie;
+  if (end < 20 || bpf_skb_load_bytes(skb, message_at + 4, &cookie, sizeof cookie)) return 0;
+  if (cookie != bpf_htonl(COOKIE)) return 0;
+  __u32 *index = bpf_map_lookup_elem(&by_client, from);
+  if (!index) return 0;
+  struct peer_key key = {.allocation = *index};
   __be16 port = 0;
   __u32 data_at = 0, data_length = 0, at = 20;
   int has_peer = 0, has_data = 0;
-  if (p->second + 20 != end || (end & 3)) return 0;
+  if (bpf_ntohs(p->first[1]) + 20 != end || (end & 3)) return 0;
 #pragma unroll
   for (int i = 0; i < ATTRIBUTES_MAX; i++) {
     struct attribute_header h;
@@ -592,18 +606,12 @@ INLINE int send_indication(struct __sk_buff *skb, struct plan *to, const struct 
   __u32 *found = bpf_map_lookup_elem(&by_peer, &key);
   if (!found) return 0;
   struct permission *m = bpf_map_lookup_elem(&permissions, found);
-  if (!m || m->allocation != index) return 0;
+  if (!m || m->allocation != key.allocation) return 0;
+  struct allocation *a = bpf_map_lookup_elem(&allocations, &key.allocation);
+  if (!a) return 0;
   to->payload_at = data_at;
   to->payload_length = data_length;
-  return to_peer(to, a, m, port, now);
-}
-
-INLINE int is_from_client(struct __sk_buff *skb, const struct packet *p) {
-  if (p->first >= 0x40 && p->first <= 0x4f) return 1;
-  __be32 cookie;
-  return p->head == SEND_INDICATION && p->length >= 20 &&
-         !bpf_skb_load_bytes(skb, p->udp_at + sizeof(struct udphdr) + 4, &cookie, sizeof cookie) &&
-         cookie == bpf_htonl(COOKIE);
+  return to_peer(to, a, m, port, now) ? a : 0;
 }
 
 // ---- Peer to client ---------------------------------------------------------------------------------------
@@ -639,22 +647,35 @@ INLINE __u32 write_indication(struct room *r, const struct packet *p, __u32 leng
   return 36;
 }
 
-// The number of the live channel to where a packet came from; 0: none.
-INLINE __be16 channel_of(const struct packet *p, __u32 index, __u64 now) {
-  struct endpoint_key key = {.allocation = index, .peer = p->source, .port = p->source_port};
-  __u32 *found = bpf_map_lookup_elem(&by_endpoint, &key);
-  if (!found) return 0;
-  struct channel *c = bpf_map_lookup_elem(&channels, found);
-  return c && c->until > now ? c->number : 0;
-}
-
-INLINE int to_client(struct plan *to, const struct packet *p, struct allocation *a, __u32 index, __u64 now) {
-  struct peer_key key = {.allocation = index, .peer = p->source};
-  __u32 *found = bpf_map_lookup_elem(&by_peer, &key);
-  if (!found) return 0;
-  struct permission *m = bpf_map_lookup_elem(&permissions, found);
-  if (!m || m->allocation != index || m->until <= now || !admits(m, p->source_port)) return 0;
-  to->channel = m->channels ? channel_of(p, index, now) : 0;
+INLINE struct allocation *to_client(struct plan *to, const struct packet *p, __u64 now) {
+  struct pair_key pair = {.relay = p->destination,
+                          .peer = p->source,
+                          .relay_port = p->destination_port,
+                          .peer_port = p->source_port};
+  struct allocation *a = 0;
+  struct permission *m = 0;
+  __u32 *found = bpf_map_lookup_elem(&by_pair, &pair);
+  if (found) {
+    struct channel *c = bpf_map_lookup_elem(&channels, found);
+    if (c && c->until > now) {
+      a = through(c, &m);
+      to->channel = c->number;
+    }
+  }
+  if (!a) {
+    struct relay_key key = {.relay = p->destination, .port = p->destination_port};
+    __u32 *index = bpf_map_lookup_elem(&by_relay, &key);
+    if (!index) return 0;
+    struct peer_key peer = {.allocation = *index, .peer = p->source};
+    found = bpf_map_lookup_elem(&by_peer, &peer);
+    if (!found) return 0;
+    m = bpf_map_lookup_elem(&permissions, found);
+    if (!m || m->allocation != peer.allocation) return 0;
+    a = bpf_map_lookup_elem(&allocations, &peer.allocation);
+    if (!a) return 0;
+    to->channel = 0;
+  }
+  if (!m || m->until <= now || !admits(m, p->source_port)) return 0;
   to->padding = to->channel ? 0 : -p->length & 3;
   to->head = to->channel ? 4 : p->family == 6 ? 48 : 36;
   to->payload_at = p->udp_at + sizeof(struct udphdr);
@@ -666,7 +687,7 @@ INLINE int to_client(struct plan *to, const struct packet *p, struct allocation 
   to->family = a->family;
   to->hop = &a->hop;
   to->totals = &a->from_peer;
-  return 1;
+  return a;
 }
 
 // ---- Entry ------------------------------------------------------------------------------------------------
@@ -679,7 +700,7 @@ INLINE int forward(struct __sk_buff *skb, const struct packet *p, const struct p
   if (p->pending && length < EXTRA) return PASS_ON;
   struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
   if (!s) return PASS_ON;
-  __s64 sum = checked_sum(skb, p, s, to->payload_at, length);
+  __s64 sum = payload_sum(skb, p, s, to->payload_at, length);
   if (sum < 0) return PASS_ON;
   if (!within_rate(a, length, now)) return TC_ACT_SHOT;
   struct room r = {};
@@ -700,34 +721,26 @@ int turn(struct __sk_buff *skb) {
   struct packet p;
   struct plan to = {};
   struct allocation *a = 0;
-  __u32 zero = 0, *index = 0, i;
+  __u32 zero = 0;
   // Packets that stand for several are cut by the kernel on their way to the relay's socket.
   if (skb->gso_size) return PASS_ON;
   if (!read_packet(skb, &p)) return PASS_ON;
-  __u64 now = bpf_ktime_get_ns();
+  // At most a tick behind, which the relay's ends and lease allow for.
+  __u64 now = bpf_ktime_get_coarse_ns();
   struct lease *lease = bpf_map_lookup_elem(&leases, &zero);
   if (!lease || lease->until <= now) return PASS_ON;
 
-  if (is_from_client(skb, &p)) {
-    struct client_key key = {.client = p.source,
-                             .listener = p.destination,
-                             .client_port = p.source_port,
-                             .listener_port = p.destination_port};
-    index = bpf_map_lookup_elem(&by_client, &key);
+  // What begins like a client's message may be a peer's as well: the addresses decide.
+  __u16 first = bpf_ntohs(p.first[0]);
+  if (first == SEND_INDICATION || first >> 12 == 4) {
+    struct client_key from = {.client = p.source,
+                              .listener = p.destination,
+                              .client_port = p.source_port,
+                              .listener_port = p.destination_port};
+    a = first == SEND_INDICATION ? send_indication(skb, &to, &p, &from, now) : channel_data(&to, &p, &from, now);
   }
-  int from_client = index != 0;
-  if (!from_client) {
-    struct relay_key key = {.relay = p.destination, .port = p.destination_port};
-    index = bpf_map_lookup_elem(&by_relay, &key);
-    if (!index) return PASS_ON;
-  }
-  i = *index;
-  a = bpf_map_lookup_elem(&allocations, &i);
-  if (!a) return PASS_ON;
-  int known = !from_client   ? to_client(&to, &p, a, i, now)
-              : p.first == 0 ? send_indication(skb, &to, &p, a, i, now)
-                             : channel_data(&to, &p, a, i, now);
-  return known ? forward(skb, &p, &to, a, now) : PASS_ON;
+  if (!a) a = to_client(&to, &p, now);
+  return a ? forward(skb, &p, &to, a, now) : PASS_ON;
 }
 
 char _license[] SEC("license") = "Apache-2.0";

@@ -15,12 +15,14 @@ export function enterNamespace(name: string): void {
   }
 }
 
-/** Does something in a namespace and comes back to another one. */
-export function inNamespace<T>(name: string, back: string, work: () => T): T {
-  enterNamespace(name)
+/** Does something in a namespace and comes back. */
+export function inNamespace<T>(name: string, work: () => T): T {
+  const back = openSync('/proc/thread-self/ns/net', 'r')
   try {
+    enterNamespace(name)
     return work()
   } finally {
-    enterNamespace(back)
+    checked('setns', setns(back, NEW_NETWORK))
+    closeSync(back)
   }
 }
