@@ -14,8 +14,8 @@ const LIFETIMES = {
 const CHANNEL = 0x4000
 /** The real time of the call: longer than the longest of them. */
 const CALL_MS = 8_000
-const BIND_EVERY_MS = 1_500
-const REFRESH_EVERY_MS = 2_500
+const BIND_EVERY_MS = 800
+const REFRESH_EVERY_MS = 2_000
 const TALK_EVERY_MS = 250
 /** Within which the allocation must be gone. */
 const EXPIRY_MS = 8_000
