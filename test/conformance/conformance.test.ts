@@ -30,6 +30,13 @@ test('a server that answers nothing breaks what asks for an answer, in bounded t
   )
 })
 
+test('a run that has no time left begins no other case', async () => {
+  const credentials = { username: 'user', password: 'password' }
+  const target = { server: { ip: '127.0.0.1', port: 9 }, transport: 'udp', credentials } as const
+  const results = await runCases(CASES, target, 0)
+  assert.ok(results.every(({ outcome, came }) => outcome === 'skipped' && came === 'no time left'))
+})
+
 test('every case has a name of its own', () => {
   assert.equal(new Set(CASES.map(({ id }) => id)).size, CASES.length)
 })

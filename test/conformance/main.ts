@@ -1,8 +1,10 @@
 import { lookup } from 'node:dns/promises'
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
+import { METHOD } from '../../relay/stun/methods.ts'
 import type { CaseResult } from './case.ts'
 import { CASES } from './cases/index.ts'
+import { Client } from './client.ts'
 import { writeDocs } from './docs.ts'
 import { failures, text } from './report.ts'
 import { runCases } from './run.ts'
@@ -42,13 +44,14 @@ async function main(): Promise<void> {
     throw new Error(USAGE)
   }
   const server = { ip: (await lookup(host)).address, port }
+  const own = await reachableAddress(server, transport)
   const target: Target = {
     server,
     transport,
     credentials: { username: user, password, realm },
     other: user2 && password2 ? { username: user2, password: password2, realm } : undefined,
     tokenKey: tokenKey(values['token-key']),
-    peerAddress: values['peer-address'] ?? (await reachableAddress(server, transport)),
+    peerAddress: values['peer-address'] ?? own,
   }
   const results = await runCases(
     CASES.filter(({ id }) => id.includes(values.only)),
@@ -69,14 +72,25 @@ function print(results: readonly CaseResult[], json: boolean): void {
   process.exitCode = broken.length > 0 ? 1 : 0
 }
 
-/** Our address towards the server, where it is the server's own machine: others may sit behind a NAT. */
+/**
+ * Our address towards the server, where it is the server's own machine: others may sit behind a NAT. Throws where
+ * there is no server.
+ */
 async function reachableAddress(server: Target['server'], transport: Transport): Promise<string | undefined> {
   const wire = await openWire(server, transport).catch((error: Error) => {
     throw new Error(`cannot reach ${server.ip}:${server.port} over ${transport}: ${error.message}`)
   })
-  wire.close()
+  const { ip: local } = wire.local
+  const client = new Client(wire, { username: '', password: '' })
+  try {
+    await client.ask(METHOD.Binding)
+  } catch {
+    throw new Error(`${server.ip}:${server.port} does not answer STUN over ${transport}`)
+  } finally {
+    wire.close()
+  }
   const own = Object.values(networkInterfaces()).flatMap((one) => one?.map(({ address }) => address) ?? [])
-  return own.includes(server.ip) ? wire.local.ip : undefined
+  return own.includes(server.ip) ? local : undefined
 }
 
 await main().catch((error: Error) => {
