@@ -57,7 +57,7 @@ const relayConfigFields = z.strictObject({
   realms: furtherRealms
     .default([])
     .describe(
-      'Further realms, each with users, keys and limits of its own. A request belongs to the realm that it names; one that names none is challenged for a realm by its ORIGIN, by its listener, else for the default one.',
+      'Further realms, each with users, keys and limits of its own. A request belongs to the realm that it names; one that names none is challenged for a realm by its ORIGIN, by the name that it asked for in TLS, by its listener, else for the default one.',
     ),
   nonceKeys: z
     .array(sharedKey)

@@ -26,6 +26,18 @@ const furtherRealm = z.strictObject({
     .max(64)
     .default([])
     .describe('Values of ORIGIN whose clients are challenged for this realm. No browser sends it.'),
+  serverNames: z
+    .array(
+      z
+        .string()
+        .max(253)
+        .regex(/^(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/, 'must be a DNS name, or one behind "*."'),
+    )
+    .max(64)
+    .default([])
+    .describe(
+      'Names that clients of TLS and DTLS ask for who are challenged for this realm: the host of their turns: URL.',
+    ),
   peerPolicy: peerPolicyName
     .optional()
     .describe('The policy of peerPolicies that holds for its clients in place of peers.'),

@@ -38,6 +38,8 @@ export interface Link {
   readonly remote: TransportAddress | undefined
   /** What comes by it passed a balancer that speaks for its clients (PROXY protocol). */
   readonly proxied?: boolean
+  /** The name that a client of TLS or DTLS asked for (server_name, RFC 6066 §3). */
+  readonly serverName?: string | undefined
 }
 
 /** Where a packet goes on; one instance is reused, valid until the next call. The buffer is the one handed in. */

@@ -10,7 +10,7 @@ const ORIGIN_BYTES_MAX = 267
 
 /**
  * The realm that a request is checked against: the one it names in REALM, which is the one it was challenged for.
- * Before that, a 401 has to name one (RFC 8489 §9.2.4): by ORIGIN, by the listener that the client came to, else
+ * Before that, a 401 has to name one (RFC 8489 §9.2.4): by ORIGIN, by the name that the client asked for in TLS, by the listener that it came to, else
  * the default. An allocation keeps its realm, also when that is no longer configured.
  */
 export function chooseRealm(
@@ -27,6 +27,7 @@ export function chooseRealm(
     realms.find(({ name }) => name === named) ??
     (made?.name === named ? made : undefined) ??
     byOrigin(realms, reader) ??
+    byServerName(realms, link) ??
     realms.find((realm) => realm.isAt(link.local.port, isStream(link.transport))) ??
     standard
   )
@@ -35,6 +36,10 @@ export function chooseRealm(
 function byOrigin(realms: readonly Realm[], reader: StunReader): Realm | undefined {
   const origin = text(reader, ATTRIBUTE.Origin, ORIGIN_BYTES_MAX)
   return origin === undefined ? undefined : realms.find((realm) => realm.origins.has(origin))
+}
+
+function byServerName(realms: readonly Realm[], { serverName }: Link): Realm | undefined {
+  return serverName === undefined ? undefined : realms.find((realm) => realm.isNamed(serverName))
 }
 
 function text(reader: StunReader, type: number, maxBytes: number): string | undefined {

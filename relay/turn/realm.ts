@@ -14,6 +14,8 @@ export interface RealmOptions extends CredentialOptions {
   readonly isDefault: boolean
   /** Values of ORIGIN whose clients are challenged for it. */
   readonly origins: readonly string[]
+  /** Names of TLS servers whose clients are, with a leading `*.` for every name one label below. */
+  readonly serverNames: readonly string[]
   /** Listeners whose clients are. */
   readonly listeners: readonly { readonly port: number; readonly stream: boolean }[]
   /** The name of the peer policy of its clients; undefined: that of all. */
@@ -35,6 +37,7 @@ export class Realm {
   readonly peerPolicy: string | undefined
   readonly allocations: number | undefined
   readonly allocationsPerUser: number | undefined
+  readonly #serverNames: ReadonlySet<string>
   readonly #listeners: RealmOptions['listeners']
 
   /** Throws an Error that names the user whose name or password is not usable. */
@@ -48,7 +51,14 @@ export class Realm {
     this.peerPolicy = options.peerPolicy
     this.allocations = options.allocations
     this.allocationsPerUser = options.allocationsPerUser
+    this.#serverNames = new Set(options.serverNames.map((name) => name.toLowerCase()))
     this.#listeners = options.listeners
+  }
+
+  /** Whether a client that asked for this name by TLS or DTLS is one of its own. */
+  isNamed(serverName: string): boolean {
+    const name = serverName.toLowerCase()
+    return this.#serverNames.has(name) || this.#serverNames.has(name.replace(/^[^.]+/, '*'))
   }
 
   /** Whether a listener on this port, for streams or for datagrams, is one of its own. */

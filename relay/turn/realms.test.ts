@@ -36,6 +36,7 @@ const CONFIG: Partial<RelayConfigInput> = {
       realm: THIRD,
       credentials: { users: [USER], keys: [{ id: 'k1', secret: 's' }] },
       origins: ['https://third.example.org'],
+      serverNames: ['Turn.Third.example.org', '*.eu.third.example.org'],
       peerPolicy: 'media',
       limits: { allocations: 3, allocationsPerUser: 2 },
     },
@@ -95,6 +96,24 @@ for (const [name, link, origin, realm] of CHALLENGES) {
     const one = relay().client('198.51.100.7:4000', link)
     const answer = ask(one, METHOD.Allocate, origin === undefined ? {} : { origin })
     assert.deepEqual([answer?.code, answer?.realm], [401, realm])
+  })
+}
+
+const SERVER_NAMES: readonly [serverName: string | undefined, realm: string][] = [
+  ['turn.third.example.org', THIRD],
+  ['TURN.third.example.org', THIRD],
+  ['a.eu.third.example.org', THIRD],
+  ['b.a.eu.third.example.org', REALM],
+  ['eu.third.example.org', REALM],
+  ['elsewhere.example.org', REALM],
+  [undefined, REALM],
+]
+for (const [serverName, realm] of SERVER_NAMES) {
+  test(`a client that asks for ${serverName} in TLS is challenged for ${realm}`, () => {
+    const harness = relay()
+    const [local, remote] = [address('192.0.2.1:443'), address('198.51.100.7:4000')]
+    harness.server.addLink({ id: 9, transport: 'tls', local, remote, serverName })
+    assert.equal(ask(harness.client('198.51.100.7:4000', 9), METHOD.Allocate, {})?.realm, realm)
   })
 }
 

@@ -103,6 +103,7 @@ function defaultRealm(config: RelayConfig): RealmOptions {
     ...realmOptions(config, config.realm, config.credentials),
     isDefault: true,
     origins: [],
+    serverNames: [],
     peerPolicy: undefined,
     allocations: undefined,
     allocationsPerUser: undefined,
@@ -111,12 +112,13 @@ function defaultRealm(config: RelayConfig): RealmOptions {
 
 function furtherRealm(
   config: RelayConfig,
-  { realm, credentials, origins, peerPolicy, limits }: FurtherRealm,
+  { realm, credentials, origins, serverNames, peerPolicy, limits }: FurtherRealm,
 ): RealmOptions {
   return {
     ...realmOptions(config, realm, credentials),
     isDefault: false,
     origins,
+    serverNames,
     peerPolicy,
     allocations: limits.allocations,
     allocationsPerUser: limits.allocationsPerUser,

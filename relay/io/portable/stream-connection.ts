@@ -231,8 +231,15 @@ export class StreamConnection {
       transport: this.#secured ? 'tls' : 'tcp',
       local: this.#local,
       remote: this.#remote,
+      serverName: this.#serverName(),
     }
     this.#events.opened(this)
+  }
+
+  /** TLSSocket says `false` where the client named none. */
+  #serverName(): string | undefined {
+    const { servername } = this.#stream as Partial<Pick<TLSSocket, 'servername'>>
+    return servername || undefined
   }
 
   #extend(): void {

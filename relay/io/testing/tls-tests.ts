@@ -36,6 +36,23 @@ export function tlsTests(create: CreateIo): void {
       )
     })
 
+    it('tells which name the client asked for (RFC 6066 §3), where it asked for one', async (t) => {
+      const { io, seen } = echoing(t, create, first)
+      const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })
+      for (const options of [{ servername: 'turn.example.org' }, {}]) {
+        const secure = await tlsClient(t, port, options)
+        secure.write(bindingRequest(1))
+        await readBytes(secure, 20)
+      }
+      const plain = await tcpClient(t, port)
+      plain.write(bindingRequest(2))
+      await readBytes(plain, 20)
+      assert.deepEqual(
+        seen.streams().map(({ serverName }) => serverName),
+        ['turn.example.org', undefined, undefined],
+      )
+    })
+
     it('takes a ClientHello that comes byte by byte', async (t) => {
       const { io } = echoing(t, create, first)
       const { port } = await io.listen({ protocol: 'tls', address: '127.0.0.1', port: 0 })

@@ -31,7 +31,7 @@ describe('DTLS', { timeout: 30_000 }, () => {
 
   it('carries datagrams of every size that fits a record, both ways, on a link of its own', async (t) => {
     const { seen, port } = await echoing(t)
-    const client = await DtlsClient.connect(t, port)
+    const client = await DtlsClient.connect(t, port, { serverName: 'turn.example.org' })
     for (const size of [1, 20, 1200, 1500, 16_384]) {
       const sent = randomBytes(size)
       assert.deepEqual(await client.exchange(sent), sent)
@@ -42,6 +42,7 @@ describe('DTLS', { timeout: 30_000 }, () => {
       [1, 'dtls', client.socket.address().port],
     )
     assert.equal(link!.local.port, port)
+    assert.equal(link!.serverName, 'turn.example.org')
   })
 
   it('keeps nothing for a client that has not sent a cookie back (RFC 6347 §4.2.1)', async (t) => {

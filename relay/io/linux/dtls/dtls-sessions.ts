@@ -237,7 +237,7 @@ export class DtlsSessions {
       if (length <= 0) return
       if (!connection.opened) {
         connection.opened = true
-        handler().linkOpened(link)
+        handler().linkOpened({ ...link, serverName: session.serverName })
       }
       this.#extend(connection)
       handler().clientData(link.id, remote, memory.bytes, this.#plain, length)

@@ -66,6 +66,10 @@ export const sslWrite: (ssl: Pointer, from: Pointer, length: number) => number =
 )
 export const sslShutdown: (ssl: Pointer) => number = library.func('int SSL_shutdown(uintptr_t)')
 /** Minds every error that this thread has not cleared. */
+/** The `server_name` of the ClientHello; `type` is 0, a host name. */
+export const sslServerName: (ssl: Pointer, type: number) => string | null = library.func(
+  'str SSL_get_servername(uintptr_t, int)',
+)
 export const sslError: (ssl: Pointer, result: number) => number = library.func(
   'int SSL_get_error(uintptr_t, int)',
 )

@@ -7,12 +7,16 @@ import {
   sslFree,
   sslHandshake,
   sslRead,
+  sslServerName,
   sslSetAcceptState,
   sslShutdown,
   sslWant,
   sslWrite,
 } from './ffi.ts'
 import type { TlsContext } from './tls-context.ts'
+
+/** TLSEXT_NAMETYPE_host_name */
+const HOST_NAME = 0
 
 let open = 0
 
@@ -46,6 +50,11 @@ export class TlsSession {
     if (sslError(this.#ssl, result) === SSL_ERROR_WANT_READ) return 'waiting'
     clearErrors()
     return 'failed'
+  }
+
+  /** The name that the client asked for, once the handshake is done. */
+  get serverName(): string | undefined {
+    return (this.#ssl !== 0 && sslServerName(this.#ssl, HOST_NAME)) || undefined
   }
 
   /** Decrypts one record into memory: its length, 0 where more has to come, -1 where the connection is over. */

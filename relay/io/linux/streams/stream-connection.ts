@@ -259,6 +259,7 @@ export class StreamConnection {
       transport: this.#session ? 'tls' : 'tcp',
       local: this.#options.local,
       remote: this.remote,
+      serverName: this.#session?.serverName,
     }
     this.#events.opened(this)
   }

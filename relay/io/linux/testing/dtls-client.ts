@@ -25,6 +25,10 @@ const setAlpn: (ssl: number, protocols: Uint8Array, length: number) => number = 
 const selectedAlpn: (ssl: number, out: number, length: number) => void = library.func(
   'void SSL_get0_alpn_selected(uintptr_t, uintptr_t, uintptr_t)',
 )
+const setServerName: (ssl: number, command: number, type: number, name: string) => number = library.func(
+  'long SSL_ctrl(uintptr_t, int, long, str)',
+)
+const SET_SERVER_NAME = 55
 const SET_MAX_PROTO_VERSION = 124
 const SET_MIN_PROTO_VERSION = 123
 const ROOM = 20_000
@@ -34,6 +38,7 @@ export interface DtlsClientOptions {
   /** The UDP port of the client; 0: any. */
   readonly from?: number
   readonly alpn?: string
+  readonly serverName?: string
   /** The newest version that is offered. */
   readonly maxVersion?: number
   /** It never sends anything again by itself. */
@@ -85,6 +90,7 @@ export class DtlsClient {
     const alpn = Buffer.from(`\0${options.alpn ?? ''}`, 'latin1')
     alpn[0] = alpn.length - 1
     if (options.alpn) setAlpn(this.#session.pointer, alpn, alpn.length)
+    if (options.serverName) setServerName(this.#session.pointer, SET_SERVER_NAME, 0, options.serverName)
     this.socket.on('message', (message) => {
       const number = this.heard++
       if (options.loses?.('received', number)) return
