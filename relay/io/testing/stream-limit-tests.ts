@@ -81,33 +81,33 @@ export function streamLimitTests(create: CreateIo): void {
       await open(4)
     })
 
-    it('drop the oldest media of a client that reads too slowly, and never a part of a frame', async (t) => {
-      const queueBytes = 65_536
-      const { io, seen } = started(t, create, { queueBytes })
-      const { port } = await io.listen({ protocol: 'tcp', address: '127.0.0.1', port: 0 })
-      const client = await tcpClient(t, port)
-      client.write(bindingRequest())
-      await seen.until(() => seen.streams().length === 1)
-      const link = seen.streams()[0]!
-      let sent = 0
-      while (io.counters.clientQueueDrops < 100) {
-        const payload = Buffer.alloc(1200)
-        payload.writeUInt32BE(sent++, 0)
-        const frame = channelData(0x4001, payload)
-        io.sendToClient(link.id, link.remote!, frame, 0, frame.length)
-        if (sent % 32 === 0) await new Promise((resolve) => setImmediate(resolve))
-      }
-      const response = bindingRequest(77)
-      response.writeUInt16BE(0x0101, 0)
-      io.sendToClient(link.id, link.remote!, response, 0, response.length)
-      const received = await readUntilResponse(client, response)
-      assert.equal(received.length + io.counters.clientQueueDrops, sent)
-      assert.equal(received.at(-1), sent - 1, 'the newest media is delivered')
-      assert.deepEqual(
-        received,
-        received.toSorted((a, b) => a - b),
-      )
-    })
+    for (const queueBytes of [65_536, 1_048_576])
+      it(`drop the oldest media of a client that reads too slowly, and never a part of a frame: ${queueBytes} bytes`, async (t) => {
+        const { io, seen } = started(t, create, { queueBytes })
+        const { port } = await io.listen({ protocol: 'tcp', address: '127.0.0.1', port: 0 })
+        const client = await tcpClient(t, port)
+        client.write(bindingRequest())
+        await seen.until(() => seen.streams().length === 1)
+        const link = seen.streams()[0]!
+        let sent = 0
+        while (io.counters.clientQueueDrops < 100) {
+          const payload = Buffer.alloc(1200)
+          payload.writeUInt32BE(sent++, 0)
+          const frame = channelData(0x4001, payload)
+          io.sendToClient(link.id, link.remote!, frame, 0, frame.length)
+          if (sent % 32 === 0) await new Promise((resolve) => setImmediate(resolve))
+        }
+        const response = bindingRequest(77)
+        response.writeUInt16BE(0x0101, 0)
+        io.sendToClient(link.id, link.remote!, response, 0, response.length)
+        const received = await readUntilResponse(client, response)
+        assert.equal(received.length + io.counters.clientQueueDrops, sent)
+        assert.equal(received.at(-1), sent - 1, 'the newest media is delivered')
+        assert.deepEqual(
+          received,
+          received.toSorted((a, b) => a - b),
+        )
+      })
   })
 }
 

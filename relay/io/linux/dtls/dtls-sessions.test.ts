@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { before, describe, it, type TestContext } from 'node:test'
+import { formatIp } from '../../../stun/address-text.ts'
 import type { StreamLimits, TlsMaterial } from '../../io.ts'
 import { selfSigned } from '../../testing/certificate.ts'
 import { bindingRequest } from '../../testing/frames.ts'
+import { proxyHeader } from '../../testing/proxy-frames.ts'
 import { started, udpPeer } from '../../testing/setup.ts'
 import { LinuxIo } from '../linux-io.ts'
 import { DTLS1_2_VERSION } from '../openssl/constants.ts'
@@ -193,6 +195,24 @@ describe('DTLS', { timeout: 30_000 }, () => {
     await io.closeListener(udp.id)
     assert.ok(seen.closedLinks.includes(udp.id))
     await io.listen({ protocol: 'udp', address: '127.0.0.1', port })
+  })
+
+  it('is served over IPv6', async (t) => {
+    const { io } = await echoing(t)
+    const { port } = await io.listen({ protocol: 'dtls', address: '::1', port: 0 })
+    const client = await DtlsClient.connect(t, port, { host: '::1' })
+    assert.deepEqual(await client.exchange(bindingRequest(1)), bindingRequest(1))
+  })
+
+  it('has the client that a balancer names, and answers by way of the balancer', async (t) => {
+    const { io, seen } = await echoing(t)
+    const proxyFrom = ['127.0.0.1']
+    const { port } = await io.listen({ protocol: 'dtls', address: '127.0.0.1', port: 0, proxyFrom })
+    const preface = proxyHeader({ source: ['198.51.100.7', 4000], transport: 'datagram' })
+    const client = await DtlsClient.connect(t, port, { preface })
+    assert.deepEqual(await client.exchange(bindingRequest(1)), bindingRequest(1))
+    const { remote } = seen.streams()[0]!
+    assert.deepEqual([formatIp(remote!), remote!.port], ['198.51.100.7', 4000])
   })
 
   it('does without a certificate as if nobody were there', async (t) => {

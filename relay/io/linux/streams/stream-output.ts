@@ -158,11 +158,16 @@ export class StreamOutput {
     else this.#broken = true
   }
 
-  /** Frames that the system takes nothing of go back to the queue, where later media may replace them. */
+  /** Frames that the system takes nothing of go to the queue, where later media may replace them. */
   #writeFrames(at: number, length: number): void {
     const sent = this.#rest ? 0 : this.#socket.send(at, length)
     if (sent < 0) this.#broken = true
     if (sent < 0 || sent === length) return
+    if (!this.#queue.empty) {
+      // They have waited there before, and others behind them still do.
+      this.#keep(at + sent, length - sent)
+      return
+    }
     const { bytes } = this.#buffers.memory
     const end = at + length
     let frame = at

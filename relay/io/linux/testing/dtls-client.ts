@@ -34,7 +34,10 @@ const SET_MIN_PROTO_VERSION = 123
 const ROOM = 20_000
 
 export interface DtlsClientOptions {
-  readonly host?: string
+  /** Of the relay and of the client. */
+  readonly host?: '127.0.0.1' | '::1'
+  /** What a balancer puts in front of each datagram. */
+  readonly preface?: Uint8Array
   /** The UDP port of the client; 0: any. */
   readonly from?: number
   readonly alpn?: string
@@ -60,7 +63,7 @@ class ClientSession extends DtlsSession {
 
 /** A DTLS client of the tests' own, on a UDP socket that it can lose datagrams of. */
 export class DtlsClient {
-  readonly socket = dgram.createSocket('udp4')
+  readonly socket: dgram.Socket
   readonly received: Buffer[] = []
   /** Every datagram that went out. */
   readonly sent: Buffer[] = []
@@ -81,6 +84,7 @@ export class DtlsClient {
 
   private constructor(options: DtlsClientOptions) {
     this.#options = options
+    this.socket = dgram.createSocket(options.host === '::1' ? 'udp6' : 'udp4')
     this.#context = contextNew(dtlsClientMethod())
     contextSetOptions(this.#context, SSL_OP_NO_QUERY_MTU)
     contextSetCiphers(this.#context, 'DEFAULT@SECLEVEL=0')
@@ -103,7 +107,7 @@ export class DtlsClient {
   static async open(t: TestContext, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
     const client = new DtlsClient(options)
     t.after(() => client.close())
-    client.socket.bind(options.from ?? 0, '127.0.0.1')
+    client.socket.bind(options.from ?? 0, options.host ?? '127.0.0.1')
     await once(client.socket, 'listening')
     client.socket.connect(port, options.host ?? '127.0.0.1')
     await once(client.socket, 'connect')
@@ -221,7 +225,7 @@ export class DtlsClient {
       const datagram = Buffer.from(this.#memory.bytes.slice(this.#record, this.#record + length))
       const lost = this.#options.loses?.('sent', this.sent.length)
       this.sent.push(datagram)
-      if (!lost) this.socket.send(datagram)
+      if (!lost) this.socket.send([this.#options.preface ?? '', datagram])
     }
   }
 }
