@@ -21,10 +21,16 @@ RUN command -v setcap >/dev/null \
 RUN cp "$(command -v node)" /usr/local/bin/node-privileged-ports \
  && setcap cap_net_bind_service=+ep /usr/local/bin/node-privileged-ports
 
+# The kernel data path needs more; setpriv hands capabilities of its file on to the node that it starts.
+FROM privileged-ports AS kernel-path
+RUN cp "$(command -v setpriv)" /usr/local/bin/with-kernel-path \
+ && setcap cap_bpf,cap_net_admin,cap_perfmon,cap_net_bind_service=+ep /usr/local/bin/with-kernel-path
+
 FROM ${BASE} AS relay
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=privileged-ports /usr/local/bin/node-privileged-ports /usr/local/bin/
+COPY --from=kernel-path /usr/local/bin/with-kernel-path /usr/local/bin/
 COPY --from=relay-packages /app/package.json ./
 COPY --from=relay-packages /app/node_modules node_modules
 COPY relay relay

@@ -250,7 +250,7 @@ export const turnClusterSpec = z.object({
     .enum(['Auto', 'Portable', 'Batched', 'Kernel'])
     .default('Auto')
     .describe(
-      'How relays move packets. Portable works everywhere; Batched makes fewer system calls, on Linux; Auto is Portable in this version, and so is Kernel.',
+      'How relays move packets. Portable works everywhere; Batched makes fewer system calls, on Linux; Kernel has an eBPF program forward what it may, on nodes with Linux 6.6 and later, and is Batched elsewhere: its relays get the capabilities BPF, NET_ADMIN and PERFMON, and a change to it or from it replaces them, one after the other; Auto is Portable in this version.',
     ),
   pod: pod.prefault({}).describe('Additions to the pods of the relays.'),
 })

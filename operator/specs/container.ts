@@ -4,7 +4,7 @@ import type { TurnCluster } from '../api/turn-cluster.ts'
 import { RELAY_FILES } from './names.ts'
 import type { Container, ContainerPort, EnvVar, Probe } from './objects.ts'
 import type { RelayPodInputs } from './pod.ts'
-import { needsPrivilegedPorts } from './revision.ts'
+import { needsKernelPath, needsPrivilegedPorts } from './revision.ts'
 import { relayMounts } from './volumes.ts'
 
 /** Ports on the loopback of a node that the control listeners of relays are given. */
@@ -12,6 +12,17 @@ export const CONTROL_PORTS = { min: 21_000, max: 21_999 } as const
 const LOOPBACK = '127.0.0.1'
 /** In the image, a copy of node with a file capability, which cannot start where that capability is not allowed. */
 const PRIVILEGED_PORTS_COMMAND = ['node-privileged-ports', '/app/relay/main.ts']
+/** What the kernel path needs, and ports below 1024 with it. */
+const KERNEL_CAPABILITIES = ['BPF', 'NET_ADMIN', 'PERFMON', 'NET_BIND_SERVICE']
+/**
+ * In the image, a copy of setpriv with file capabilities: a container cannot hand capabilities to a process that
+ * is not root, and this one hands them on to node.
+ */
+const KERNEL_COMMAND = [
+  'with-kernel-path',
+  ...['--inh-caps', '--ambient-caps'].flatMap((flag) => [flag, kernelCapabilities()]),
+  ...['node', '/app/relay/main.ts'],
+]
 const DEFAULT_REQUESTS = { cpu: '100m', memory: '128Mi' }
 
 export function relayContainer(
@@ -21,12 +32,12 @@ export function relayContainer(
   inputs: RelayPodInputs,
 ): Container {
   const port = controlPort(cluster, ordinal, revision)
-  const privileged = needsPrivilegedPorts(cluster.spec)
+  const rights = rightsOf(cluster.spec)
   return {
     name: 'relay',
     image: inputs.image,
     ...(inputs.imagePullPolicy && { imagePullPolicy: inputs.imagePullPolicy }),
-    ...(privileged && { command: PRIVILEGED_PORTS_COMMAND }),
+    ...(rights && { command: rights.command }),
     args: ['--config', RELAY_FILES.config],
     env: environment(cluster, port),
     ports: [...listenerPorts(cluster), controlContainerPort(port)],
@@ -34,13 +45,26 @@ export function relayContainer(
     livenessProbe: probe('/livez', port, { periodSeconds: 10, failureThreshold: 6 }),
     readinessProbe: probe('/readyz', port, { periodSeconds: 1, failureThreshold: 2 }),
     securityContext: {
-      // A file capability on the image's node binary raises the right to bind port 443, and that needs escalation.
-      allowPrivilegeEscalation: privileged,
+      // What raises a right is a file capability of a program in the image, and that needs escalation.
+      allowPrivilegeEscalation: rights !== undefined,
       readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], ...(privileged && { add: ['NET_BIND_SERVICE'] }) },
+      capabilities: { drop: ['ALL'], ...(rights && { add: rights.capabilities }) },
     },
     volumeMounts: relayMounts(cluster),
   }
+}
+
+/** The capabilities that a relay needs, and the command that gets it them; undefined: none. */
+function rightsOf(
+  spec: TurnCluster['spec'],
+): { readonly command: string[]; readonly capabilities: string[] } | undefined {
+  if (needsKernelPath(spec)) return { command: KERNEL_COMMAND, capabilities: KERNEL_CAPABILITIES }
+  if (!needsPrivilegedPorts(spec)) return undefined
+  return { command: PRIVILEGED_PORTS_COMMAND, capabilities: ['NET_BIND_SERVICE'] }
+}
+
+function kernelCapabilities(): string {
+  return KERNEL_CAPABILITIES.map((name) => `+${name.toLowerCase()}`).join(',')
 }
 
 /**

@@ -67,6 +67,7 @@ export interface Container {
   name: string
   image: string
   imagePullPolicy?: string
+  command?: string[]
   args: string[]
   env: EnvVar[]
   ports: ContainerPort[]

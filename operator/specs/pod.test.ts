@@ -32,6 +32,16 @@ test('a port below 1024 brings the one capability that it needs', () => {
   assert.equal(securityContext.allowPrivilegeEscalation, true)
 })
 
+test('the kernel data path brings its capabilities, and what hands them to a process that is not root', () => {
+  const { securityContext, command } = containerOf({ datapath: 'Kernel' })
+  const add = ['BPF', 'NET_ADMIN', 'PERFMON', 'NET_BIND_SERVICE']
+  assert.deepEqual(securityContext.capabilities, { drop: ['ALL'], add })
+  assert.equal(securityContext.allowPrivilegeEscalation, true)
+  const all = '+bpf,+net_admin,+perfmon,+net_bind_service'
+  const flags = ['--inh-caps', all, '--ambient-caps', all]
+  assert.deepEqual(command, ['with-kernel-path', ...flags, 'node', '/app/relay/main.ts'])
+})
+
 test('on the host network every declared port is the port of the node, and the range is not declared', () => {
   const { spec } = podOf({ tls: TLS })
   assert.equal(spec.hostNetwork, true)

@@ -31,6 +31,7 @@ test('what a relay cannot take over replaces it', () => {
     { tls: { secretName: 'b' } },
     { credentials: { secretName: 'mine' } },
     { listeners: [{ name: 'udp', protocol: 'UDP', port: 443 }] },
+    { datapath: 'Kernel' },
     // A relay chooses a data path that speaks DTLS when it starts.
     { tls: { secretName: 'a' }, listeners: [{ name: 'dtls', protocol: 'DTLS', port: 5349 }] },
   ]

@@ -25,6 +25,7 @@ export function relayRevision(
     keyRingSecret: keyRingSecretName(cluster),
     tlsSecret: spec.tls?.secretName,
     privilegedPorts: needsPrivilegedPorts(spec),
+    kernelPath: needsKernelPath(spec) || undefined,
     // A relay chooses its data path when it starts, and not every one speaks DTLS.
     dtls: effectiveListeners(spec).some(({ protocol }) => protocol === 'DTLS') || undefined,
   }
@@ -36,4 +37,9 @@ const FIRST_UNPRIVILEGED_PORT = 1024
 /** Whether a listener needs CAP_NET_BIND_SERVICE. */
 export function needsPrivilegedPorts(spec: TurnCluster['spec']): boolean {
   return effectiveListeners(spec).some((listener) => listener.port < FIRST_UNPRIVILEGED_PORT)
+}
+
+/** Whether relays are to have the capabilities of the kernel data path. */
+export function needsKernelPath(spec: TurnCluster['spec']): boolean {
+  return spec.datapath === 'Kernel'
 }
