@@ -137,7 +137,7 @@ const relayConfigFields = z.strictObject({
     .max(256)
     .optional()
     .describe(
-      'Event loops, each on a thread of its own where they are several. Absent: one for each core on the batched data path, one on the others, which have no more.',
+      'Event loops, each on a thread of its own where they are several. Absent: one for each core on the batched data path, but one where mobility or peers.tcp is on, as their clients come from several addresses; one on the others, which have no more.',
     ),
   datapath: z
     .enum(['auto', 'portable', 'batched', 'kernel'])

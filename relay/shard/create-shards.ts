@@ -27,14 +27,20 @@ export interface ChosenShards {
  * cannot have them. Several loops need sockets that share a port, which only the batched data path has.
  */
 export async function chooseShards(
-  config: Pick<RelayConfig, 'datapath' | 'listeners' | 'limits' | 'workers'>,
+  config: Pick<RelayConfig, 'datapath' | 'listeners' | 'limits' | 'mobility' | 'peers' | 'workers'>,
 ): Promise<ChosenShards> {
   const { io, datapath, note } = await createIo(config)
-  const wanted = config.workers ?? (datapath === 'batched' ? availableParallelism() : 1)
+  // A ticket or a ConnectionBind comes from an address of its own, which the kernel may give to any loop.
+  const bound = config.mobility || config.peers.tcp
+  const wanted = config.workers ?? (datapath === 'batched' && !bound ? availableParallelism() : 1)
   const workers = io.sharedPorts ? wanted : 1
   const notes = note === undefined ? [] : [note]
   if (workers < wanted)
     notes.push(`the ${datapath} data path has one event loop, not ${wanted}: choose batched for more`)
+  if (workers > 1 && bound)
+    notes.push(
+      'mobility and peers.tcp need one event loop: of what comes from another address, most is refused; remove workers',
+    )
   const chosen = { datapath, workers, notes }
   if (workers === 1)
     return { ...chosen, create: (options) => new LocalShard({ ...options, io, unixMs: Date.now }) }

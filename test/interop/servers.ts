@@ -68,8 +68,6 @@ export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Pr
       thirdParty: { serverName: TOKEN_SERVER, keys: TOKEN_KEYS },
     },
     mobility: true,
-    // Reservations, tickets and connections of TCP peers are known to the event loop that made them.
-    workers: 1,
     peers: { allow: ['127.0.0.0/8', '::1/128'], tcp: true },
     natDiscovery: { addresses: [{ advertise: '127.0.0.1' }, { advertise: '127.0.0.2' }], ports: natPorts },
     limits: { allocationsPerUser: 4000 },

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+import { availableParallelism } from 'node:os'
+import { test } from 'node:test'
+import { type RelayConfigInput, relayConfig } from '../api/config.ts'
+import { chooseShards } from './create-shards.ts'
+
+const skip = process.platform === 'linux' ? false : 'the batched data path is for Linux'
+
+async function choose(input: Partial<RelayConfigInput>) {
+  const { workers, notes } = await chooseShards(
+    relayConfig.parse({
+      realm: 'example.org',
+      listeners: [{ protocol: 'udp', port: 3478 }],
+      relay: {},
+      datapath: 'batched',
+      ...input,
+    }),
+  )
+  return { workers, notes }
+}
+
+test('the batched data path has an event loop for each core', { skip }, async () => {
+  assert.deepEqual(await choose({}), { workers: availableParallelism(), notes: [] })
+})
+
+for (const [name, input] of [
+  ['RFC 8016: mobility', { mobility: true }],
+  ['RFC 6062: TCP peers', { peers: { tcp: true } }],
+] as const) {
+  test(`${name}: one event loop, as a client comes from several addresses`, { skip }, async () => {
+    assert.deepEqual(await choose(input), { workers: 1, notes: [] })
+    const { workers, notes } = await choose({ ...input, workers: 2 })
+    assert.equal(workers, 2)
+    assert.match(notes.join(), /remove workers/)
+  })
+}
