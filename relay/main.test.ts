@@ -6,6 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, it, type TestContext } from 'node:test'
 import tls from 'node:tls'
+import type { AllocationEventJson } from './api/allocation-events.ts'
 import type { RelayConfigInput } from './api/config.ts'
 import { type Directives, type LoadReport, loadReport } from './api/load-report.ts'
 import { selfSigned } from './io/testing/certificate.ts'
@@ -285,6 +286,43 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
     assert.match(text, /^turnfleet_relay_allocations_closed_total\{reason="revoked"\} 2$/m)
     assert.match(text, /^turnfleet_relay_refusals_total\{reason="revoked"\} 2$/m)
     assert.match(text, /^turnfleet_relay_revocations 0$/m)
+  })
+
+  it('tells of allocations by /events, and in reports while the operator asks', async (t) => {
+    const operator = await fakeOperator(t)
+    const child = relay(t, loopbackConfig({ operator: { url: operator.url, intervalSeconds: 0.2 } }))
+    child.spawn('--uid', 'uid-1', '--cluster', 'turn/public')
+    const { listeners, control } = await child.ready()
+    const quiet = await operator.report(() => true)
+    assert.equal(quiet.body.events, undefined)
+    operator.directives.events = true
+    await operator.report(({ body }) => body.events !== undefined)
+    const events = await fetch(`http://127.0.0.1:${control.port}/events`)
+    assert.equal(events.headers.get('content-type'), 'application/x-ndjson')
+    const alice = await client(t, listeners[0]!.port)
+    const relayed = await alice.allocate()
+    const { body } = await operator.report((heard) => (heard.body.events?.events.length ?? 0) > 0)
+    await alice.refresh(500)
+    await alice.refresh(0)
+    let text = ''
+    for await (const chunk of events.body!) {
+      text += Buffer.from(chunk).toString()
+      if (text.includes('"closed"')) break
+    }
+    const lines = text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as AllocationEventJson)
+    assert.deepEqual(
+      lines.map(({ kind, username, relayed: [port] = [], reason }) => [kind, username, port, reason]),
+      [
+        ['opened', 'user', `127.0.0.1:${relayed.port}`, undefined],
+        ['refreshed', 'user', `127.0.0.1:${relayed.port}`, undefined],
+        ['closed', 'user', `127.0.0.1:${relayed.port}`, 'refresh-zero'],
+      ],
+    )
+    assert.ok(Math.abs((lines[0]?.atMs ?? 0) - Date.now()) < 10_000)
+    assert.deepEqual(body.events, { dropped: 0, events: [lines[0]] })
   })
 
   it('rests in 90 MB', { skip: process.platform !== 'linux' && 'memory is read from /proc' }, async (t) => {

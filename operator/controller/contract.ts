@@ -1,3 +1,4 @@
+import type { AllocationEventJson } from '../../relay/api/allocation-events.ts'
 import type { RelayAddress } from '../../relay/api/config.ts'
 import type { KeyRingFile, SharedKey } from '../../relay/api/credentials-config.ts'
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
@@ -174,6 +175,11 @@ export interface PublishedCluster {
   relays: PublishedRelay[]
 }
 
+/** What happened to an allocation on a relay, or how many such events were lost; of all relays where none is named. */
+export type FleetEvent =
+  | ({ relay: string } & AllocationEventJson)
+  | { kind: 'gap'; relay?: string; dropped: number }
+
 /** `operator/fleet`: memory of what relays report, and of what they are to be told. */
 export interface Fleet {
   /** Stores a report and answers with the directives in force for that relay. */
@@ -184,6 +190,8 @@ export interface Fleet {
   startCheck(key: ClusterKey, uid: string, address: string): void
   /** Whose credentials the relays of the cluster refuse; undefined: not known yet, and nothing is said of it. */
   revocations(key: ClusterKey): RevocationList | undefined
+  /** Calls the reader with allocation events of a cluster's relays until the returned function is called. */
+  readEvents(key: ClusterKey, reader: (event: FleetEvent) => void): () => void
   /** Takes a list unless a newer one is known; relays that have another get it with their next report. */
   setRevocations(key: ClusterKey, list: RevocationList): void
   setDirectives(key: ClusterKey, byUid: ReadonlyMap<string, Directives>): void

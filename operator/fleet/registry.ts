@@ -1,6 +1,14 @@
 import type { Directives, LoadReport } from '../../relay/api/load-report.ts'
 import type { RevocationList } from '../../relay/api/revocations.ts'
-import type { ClusterKey, Fleet, PublishedCluster, RelayCheck, RelayLoad } from '../controller/contract.ts'
+import type {
+  ClusterKey,
+  Fleet,
+  FleetEvent,
+  PublishedCluster,
+  RelayCheck,
+  RelayLoad,
+} from '../controller/contract.ts'
+import { EventHub } from './event-hub.ts'
 import { type CheckOutcome, type CheckTarget, type RelayCheckLimits, RelayChecks } from './relay-checks.ts'
 
 /** Allocates, permits and echoes through the relay's public address. */
@@ -53,6 +61,7 @@ class FleetRegistry implements Fleet {
   readonly #clusters = new Map<ClusterKey, ClusterMemory>()
   readonly #listeners: ((key: ClusterKey) => void)[] = []
   readonly #checks: RelayChecks
+  readonly #events = new EventHub()
 
   constructor(options: FleetOptions) {
     this.#nowMs = options.nowMs ?? Date.now
@@ -69,7 +78,18 @@ class FleetRegistry implements Fleet {
     })
   }
 
-  report(report: LoadReport, nowMs: number): Directives {
+  report(received: LoadReport, nowMs: number): Directives {
+    const { events, ...report } = received
+    const directives = this.#directivesFor(report, nowMs)
+    if (events) this.#events.take(report, events)
+    return this.#events.wanted(report.cluster) ? { ...directives, events: true } : directives
+  }
+
+  readEvents(key: ClusterKey, reader: (event: FleetEvent) => void): () => void {
+    return this.#events.read(key, reader)
+  }
+
+  #directivesFor(report: LoadReport, nowMs: number): Directives {
     const memory = this.#clusters.get(report.cluster) ?? this.#createFromHearsay(report.cluster)
     if (!memory) return this.#keepGoing(report)
     const before = memory.loads.get(report.uid)

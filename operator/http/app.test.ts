@@ -341,7 +341,7 @@ test('a relay reports for itself, in its own namespace, and gets its directives'
   assert.equal((await send({ ...report, uid: 'u1' })).statusCode, 400)
   assert.equal((await send({ ...report, cluster: 'elsewhere/public' })).statusCode, 403)
   assert.match((await send({ ...report, allocations: -1 })).json().error.message, /body\.allocations/)
-  assert.equal((await send({ ...report, version: 'x'.repeat(70_000) })).statusCode, 413)
+  assert.equal((await send({ ...report, version: 'x'.repeat(600_000) })).statusCode, 413)
   const anonymous = await server.inject({
     method: 'POST',
     url: '/v1/relays/u0/report',

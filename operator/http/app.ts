@@ -9,6 +9,7 @@ import { clusterRoutes } from './cluster-routes.ts'
 import type { ClusterExtras } from './cluster-view.ts'
 import { consoleRoutes } from './console-routes.ts'
 import { allowPage, answerPreflight } from './cross-origin.ts'
+import { eventRoutes } from './event-routes.ts'
 import { HttpError, notFound } from './http-error.ts'
 import { type IceIssuer, iceRoutes } from './ice-routes.ts'
 import type { KubernetesAccess } from './kubernetes-access.ts'
@@ -93,6 +94,7 @@ export function createApp(options: AppOptions): App {
   iceRoutes(server, { fleet, issue: options.issue, authentication, metrics, nowMs })
   reportRoute(server, { fleet, reviewReportToken: options.reviewReportToken, nowMs })
   clusterRoutes(server, { fleet, authentication, extrasOf: options.extrasOf ?? (() => ({})), nowMs })
+  eventRoutes(server, { fleet, authentication })
   revocationRoutes(server, { fleet, store: options.revocations, authentication, nowMs })
   consoleRoutes(server, authentication)
   server.get('/metrics', async (request, reply) => {

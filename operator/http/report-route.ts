@@ -18,7 +18,8 @@ interface ReportingRelay {
 /** Checks a relay's token; undefined: not valid. */
 export type ReportTokenReviewer = (token: string) => Promise<ReportingRelay | undefined>
 
-const BODY_LIMIT_BYTES = 64 * 1024
+/** Room for a full batch of events. */
+const BODY_LIMIT_BYTES = 512 * 1024
 const REPORTS_PER_MINUTE = 1200
 
 /** `POST /v1/relays/{uid}/report`: load in, directives out. */

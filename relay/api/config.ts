@@ -87,7 +87,7 @@ const relayConfigFields = z.strictObject({
       port: listenPort.describe('Port; 0 lets the system choose one.'),
     })
     .default({ address: '127.0.0.1', port: 9641 })
-    .describe('Where /metrics, /livez, /readyz and /load are served.'),
+    .describe('Where /metrics, /livez, /readyz, /load and /events are served.'),
   operator: z
     .strictObject({
       url: z.string().describe('Address of the operator.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { eventBatch } from './allocation-events.ts'
 import { ALTERNATES_MAX, alternate } from './alternate.ts'
 import { revocationList } from './revocations.ts'
 
@@ -32,6 +33,8 @@ export const loadReport = z.object({
   problems: z.array(z.object({ reason: z.string().max(64), message: z.string().max(1024) })).max(16),
   /** Generation of the revocations in force. */
   revocations: z.int().min(0).optional(),
+  /** Where the operator asked for them. */
+  events: eventBatch.optional(),
   rssBytes: z.number().min(0),
   cpuSecondsTotal: z.number().min(0),
 })
@@ -41,6 +44,8 @@ export const directives = z.object({
   /** Where a draining relay sends new clients, best first. */
   alternates: z.array(alternate).max(ALTERNATES_MAX),
   intervalSeconds: z.number().min(0.2).max(60),
+  /** Whether reports are to carry allocation events; absent: no. */
+  events: z.boolean().optional(),
   /** Replaces the relay's where its generation is higher; absent: it has the newest. */
   revocations: revocationList.optional(),
 })

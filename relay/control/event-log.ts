@@ -27,6 +27,7 @@ export class EventLog {
   write(event: ShardEvent): void {
     switch (event.kind) {
       case 'allocation-opened':
+      case 'allocation-refreshed':
       case 'allocation-closed':
         if (this.#log.isLevelEnabled('debug')) this.#log.debug(allocationFields(event), event.kind)
         return
@@ -91,7 +92,9 @@ function refusalFields({ method, code, reason, transport, client, user, peer }: 
   }
 }
 
-function allocationFields(event: Extract<ShardEvent, { kind: 'allocation-opened' | 'allocation-closed' }>) {
+function allocationFields(
+  event: Extract<ShardEvent, { kind: 'allocation-opened' | 'allocation-refreshed' | 'allocation-closed' }>,
+) {
   const { allocation, username, keyId, transport, client, relayTransport, relayed } = event.allocation
   const fields = {
     allocation,
@@ -103,6 +106,8 @@ function allocationFields(event: Extract<ShardEvent, { kind: 'allocation-opened'
     relayed: relayed.map(formatAddress),
   }
   if (event.kind === 'allocation-opened') return fields
-  const { reason, durationMs, clientBytes, clientPackets, peerBytes, peerPackets } = event
-  return { ...fields, reason, durationMs, clientBytes, clientPackets, peerBytes, peerPackets }
+  const { durationMs, clientBytes, clientPackets, peerBytes, peerPackets } = event
+  const why =
+    event.kind === 'allocation-closed' ? { reason: event.reason } : { lifetimeSeconds: event.lifetimeSeconds }
+  return { ...fields, ...why, durationMs, clientBytes, clientPackets, peerBytes, peerPackets }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { EventStreams } from './event-stream.ts'
 import type { Metrics } from './metrics.ts'
 import { http } from './node-http.ts'
 import { loadReportOf, type RelayStatus, unready } from './status.ts'
@@ -8,15 +9,17 @@ import { loadReportOf, type RelayStatus, unready } from './status.ts'
 const CONNECTIONS_MAX = 64
 const REQUEST_TIMEOUT_MS = 10_000
 
-/** `/livez`, `/readyz`, `/metrics` and `/load` of one relay. */
+/** `/livez`, `/readyz`, `/metrics`, `/load` and `/events` of one relay. */
 export class ControlServer {
   readonly #server: Server
   readonly #status: () => RelayStatus
   readonly #metrics: Metrics
+  readonly #events: EventStreams
   readonly #count: () => Promise<void>
 
   /** `count` brings the counters of `status` up to date. */
-  constructor(status: () => RelayStatus, metrics: Metrics, count: () => Promise<void>) {
+  constructor(status: () => RelayStatus, metrics: Metrics, events: EventStreams, count: () => Promise<void>) {
+    this.#events = events
     this.#status = status
     this.#count = count
     this.#metrics = metrics
@@ -63,8 +66,12 @@ export class ControlServer {
       case '/metrics':
         await this.#count()
         return send(response, 200, await this.#metrics.render(), this.#metrics.contentType)
+      case '/events':
+        if (request.method === 'HEAD') return send(response, 405, 'only GET\n')
+        if (!this.#events.open(response)) send(response, 503, 'there are enough readers already\n')
+        return
       default:
-        return send(response, 404, 'there are /livez, /readyz, /metrics and /load\n')
+        return send(response, 404, 'there are /livez, /readyz, /metrics, /load and /events\n')
     }
   }
 }

@@ -7,6 +7,7 @@ import type { ChosenShards } from '../shard/create-shards.ts'
 import type { ShardEvent } from '../shard/shard.ts'
 import type { Shards } from '../shard/shards.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
+import { EventFeed } from './event-feed.ts'
 import { EventLog } from './event-log.ts'
 import { EveryAddress } from './every-address.ts'
 import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
@@ -37,6 +38,8 @@ export class Relay {
   readonly #shards: Shards
   readonly #everyAddress: EveryAddress
   readonly #listeners: ListenerSet
+  /** For whoever wants to hear of allocations. */
+  readonly feed: EventFeed
   readonly #events: EventLog
   readonly #startedAtMs = Date.now()
   #settings: Settings
@@ -66,6 +69,9 @@ export class Relay {
     })
     this.#everyAddress = new EveryAddress(this.#shards, hostAddresses)
     this.#listeners = new ListenerSet(this.#everyAddress)
+    const log = options.log.isLevelEnabled('debug')
+    this.feed = new EventFeed(Date.now, (wanted) => this.#shards.setObserved(wanted || log))
+    this.#shards.setObserved(log)
     this.#events = new EventLog(options.log, () => this.#shards.now())
   }
 
@@ -126,7 +132,8 @@ export class Relay {
   }
 
   /** What the operator wants. */
-  direct({ drain, alternates, revocations }: Directives): void {
+  direct({ drain, alternates, revocations, events }: Directives): void {
+    this.feed.report(events ?? false)
     if (revocations) {
       this.#directedRevocations = revocations
       this.#takeRevocations()
@@ -279,6 +286,7 @@ export class Relay {
   #onEvent(event: ShardEvent): void {
     if (event.kind === 'fault') this.#faults++
     this.#events.write(event)
+    if (event.kind !== 'fault' && event.kind !== 'refused') this.feed.write(event)
     if (event.kind === 'allocation-closed' && this.lifecycle.draining && this.allocations === 0) {
       this.#options.changed()
     }

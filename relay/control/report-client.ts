@@ -11,7 +11,8 @@ export interface ReportClientOptions {
   /** Read before each report, as it may change; undefined: report to nobody. */
   readonly operator: () => OperatorConfig | undefined
   readonly report: () => LoadReport
-  readonly directed: (directives: Directives) => void
+  /** With the report that was answered. */
+  readonly directed: (directives: Directives, report: LoadReport) => void
   /** Called when reports begin to fail, with why, and when they succeed again. */
   readonly reachable: (reachable: boolean, why?: string) => void
   readonly timeoutMs?: number
@@ -97,13 +98,14 @@ export class ReportClient {
 
   async #report(operator: OperatorConfig): Promise<void> {
     try {
-      const answer = directives.parse(JSON.parse(await this.#post(operator, this.#options.report())))
+      const report = this.#options.report()
+      const answer = directives.parse(JSON.parse(await this.#post(operator, report)))
       if (this.#stopped) return
       this.#sent++
       this.#intervalSeconds = answer.intervalSeconds
       if (this.#failures > 0) this.#options.reachable(true)
       this.#failures = 0
-      this.#options.directed(answer)
+      this.#options.directed(answer, report)
     } catch (error) {
       if (this.#stopped) return
       this.#failed++

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
+import type { LoadReport } from '../api/load-report.ts'
 import { type ChosenShards, chooseShards } from '../shard/create-shards.ts'
+import { EventStreams } from './event-stream.ts'
 import { FileWatch } from './file-watch.ts'
 import { ControlServer } from './http-server.ts'
 import { type IdentityFlags, identityOf } from './identity.ts'
@@ -77,11 +79,16 @@ class RelayProcess {
       changed: () => this.#onChange(),
     })
     const status = () => this.#relay.status()
-    this.#server = new ControlServer(status, new Metrics(status), () => this.#relay.count())
+    this.#server = new ControlServer(status, new Metrics(status), new EventStreams(this.#relay.feed), () =>
+      this.#relay.count(),
+    )
     this.#client = new ReportClient({
       operator: () => this.#relay.config.operator,
-      report: () => loadReportOf(status(), this.#reports++),
-      directed: (directives) => this.#relay.direct(directives),
+      report: () => this.#report(),
+      directed: (directives, report) => {
+        if (report.events) this.#relay.feed.confirm(report.events)
+        this.#relay.direct(directives)
+      },
       reachable: (reachable, why) => this.#logReachable(reachable, why),
     })
     this.#watch = new FileWatch(() => this.#reload())
@@ -115,6 +122,11 @@ class RelayProcess {
       'ready',
     )
     settle()
+  }
+
+  #report(): LoadReport {
+    const events = this.#relay.feed.batch()
+    return { ...loadReportOf(this.#relay.status(), this.#reports++), ...(events && { events }) }
   }
 
   #reload(): void {

@@ -70,6 +70,10 @@ export class LocalShard implements Shards {
     else this.#machine.endDrain()
   }
 
+  setObserved(observed: boolean): void {
+    this.#machine.setObserved(observed)
+  }
+
   setRevocations(revocations: readonly Revocation[]): void {
     this.#machine.setRevocations(revocations, this.#io.now())
     this.#shard.batchEnd()

@@ -5,7 +5,7 @@ import { newTraffic, type SideTraffic } from './traffic.ts'
 
 /** What a shard tells those who log, count and report. */
 export type ShardEvent =
-  | Extract<Output, { kind: 'allocation-opened' | 'allocation-closed' | 'refused' }>
+  | Extract<Output, { kind: 'allocation-opened' | 'allocation-refreshed' | 'allocation-closed' | 'refused' }>
   /** A fault of this program: the packet at hand was dropped. */
   | { kind: 'fault'; error: unknown }
 
@@ -191,6 +191,7 @@ export class Shard implements IoHandler {
         this.#io.setLinkInUse(output.allocation.link, output.kind === 'allocation-opened')
         this.#options.onEvent(output)
         return
+      case 'allocation-refreshed':
       case 'refused':
         this.#options.onEvent(output)
     }

@@ -23,6 +23,8 @@ export interface Shards {
   configure(config: RelayConfig, host: HostAddresses): void
   /** New clients are sent to these relays, best first, or refused; undefined: they are served. */
   setDrain(alternates: readonly Alternate[] | undefined): void
+  /** Whether events tell of refreshes too, which cost something for each. */
+  setObserved(observed: boolean): void
   /** Refuses those credentials, and no others, from now on, and ends their allocations. */
   setRevocations(revocations: readonly Revocation[]): void
   /** Ends every allocation, and with that of the last one its sockets. */

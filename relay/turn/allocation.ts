@@ -3,7 +3,7 @@ import type { AccessToken } from '../stun/access-token.ts'
 import type { AddressFamily, TransportAddress } from '../stun/address.ts'
 import type { PasswordAlgorithm } from '../stun/password-algorithm.ts'
 import type { TransactionWords } from '../stun/writer.ts'
-import type { AllocationEvent, Link, RelayTransport } from './contract.ts'
+import type { AllocationEvent, AllocationTraffic, Link, RelayTransport } from './contract.ts'
 import type { NonceMint } from './nonce.ts'
 import { UNTRIED } from './offload.ts'
 import type { PeerPolicy, PeerVerdict } from './peer-policy.ts'
@@ -220,6 +220,11 @@ export class Allocation extends Timer {
     const claimed = this.owner.claims?.bytesPerSecond
     if (claimed === undefined) return limit
     return limit === 0 ? claimed : Math.min(limit, claimed)
+  }
+
+  traffic(now: number): AllocationTraffic {
+    const { clientBytes, clientPackets, peerBytes, peerPackets } = this
+    return { durationMs: now - this.openedAt, clientBytes, clientPackets, peerBytes, peerPackets }
   }
 
   event(): AllocationEvent {

@@ -79,6 +79,15 @@ export interface AllocationEvent {
   readonly relayed: readonly TransportAddress[]
 }
 
+/** What an allocation has carried since it was opened. */
+export interface AllocationTraffic {
+  readonly durationMs: number
+  readonly clientBytes: number
+  readonly clientPackets: number
+  readonly peerBytes: number
+  readonly peerPackets: number
+}
+
 /** A request was refused: one line of log and one counter. */
 export interface Refused {
   readonly kind: 'refused'
@@ -127,17 +136,19 @@ export type Output =
   /** End a stream connection. */
   | { kind: 'close-link'; link: number }
   | { kind: 'allocation-opened'; at: number; allocation: AllocationEvent }
-  | {
+  /** Only while somebody asks (`setObserved`). */
+  | ({
+      kind: 'allocation-refreshed'
+      at: number
+      allocation: AllocationEvent
+      lifetimeSeconds: number
+    } & AllocationTraffic)
+  | ({
       kind: 'allocation-closed'
       at: number
       allocation: AllocationEvent
       reason: AllocationEnd
-      durationMs: number
-      clientBytes: number
-      clientPackets: number
-      peerBytes: number
-      peerPackets: number
-    }
+    } & AllocationTraffic)
   | Refused
 
 /** The state machine as its shell sees it. */

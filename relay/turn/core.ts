@@ -72,6 +72,8 @@ export class TurnCore {
   /** Where new clients are sent while draining, best first. */
   alternates: readonly OtherRelay[] = []
   draining = false
+  /** Somebody reads of refreshes. */
+  observed = false
   revocations = new Revocations([])
   /** Unix milliseconds less the monotonic clock. */
   wallClockOffsetMs = 0

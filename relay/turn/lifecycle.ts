@@ -103,11 +103,7 @@ export class Lifecycle {
         at: now,
         allocation: allocation.event(),
         reason,
-        durationMs: now - allocation.openedAt,
-        clientBytes: allocation.clientBytes,
-        clientPackets: allocation.clientPackets,
-        peerBytes: allocation.peerBytes,
-        peerPackets: allocation.peerPackets,
+        ...allocation.traffic(now),
       })
     }
     this.#discard(allocation)

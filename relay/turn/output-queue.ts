@@ -3,6 +3,8 @@ import type { Output } from './contract.ts'
 /** Responses and log lines that may wait; what opens, closes or ends something always fits. */
 const WAITING_MAX = 16_384
 
+const DROPPABLE: ReadonlySet<Output['kind']> = new Set(['transmit', 'refused', 'allocation-refreshed'])
+
 /** What the machine has to say besides the packet path, in order. */
 export class OutputQueue {
   #outputs: Output[] = []
@@ -10,7 +12,7 @@ export class OutputQueue {
 
   /** False when it is dropped because nobody drains the queue. */
   push(output: Output): boolean {
-    const droppable = output.kind === 'transmit' || output.kind === 'refused'
+    const droppable = DROPPABLE.has(output.kind)
     if (droppable && this.#outputs.length - this.#head >= WAITING_MAX) return false
     this.#outputs.push(output)
     return true

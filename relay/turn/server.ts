@@ -117,6 +117,11 @@ export class TurnServer implements TurnMachine {
     this.#core.alternates = parseAlternates(alternates)
   }
 
+  /** Whether outputs tell of refreshes too, which cost something for each. */
+  setObserved(observed: boolean): void {
+    this.#core.observed = observed
+  }
+
   /** Ends every allocation of a username, or of the user part of a TURN REST username; says how many. */
   revoke(user: string, now: number): number {
     return this.#revokeThose(({ username, user: holder }) => username === user || holder === user, now)

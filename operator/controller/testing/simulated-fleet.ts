@@ -147,6 +147,10 @@ export class SimulatedFleet implements Driver, Fleet {
     this.publishedOf = cluster
   }
 
+  readEvents(): () => void {
+    return () => undefined
+  }
+
   revocations(): undefined {
     return undefined
   }

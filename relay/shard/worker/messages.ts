@@ -41,6 +41,7 @@ export type Setting =
     }
   | { readonly kind: 'drain'; readonly alternates: Parameters<Shards['setDrain']>[0] }
   | { readonly kind: 'revocations'; readonly revocations: readonly Revocation[] }
+  | { readonly kind: 'observed'; readonly observed: boolean }
 
 /** What is answered by `done` or `failed` with the same `call`. */
 export type Call =

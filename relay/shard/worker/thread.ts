@@ -53,6 +53,9 @@ class ShardThread {
       case 'revocations':
         this.#shard.setRevocations(command.revocations)
         break
+      case 'observed':
+        this.#shard.setObserved(command.observed)
+        break
       case 'sync-clock':
         this.#shard.syncClock()
         break

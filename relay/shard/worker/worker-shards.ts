@@ -133,6 +133,10 @@ export class WorkerShards implements Shards {
     this.#set({ kind: 'revocations', revocations })
   }
 
+  setObserved(observed: boolean): void {
+    this.#set({ kind: 'observed', observed })
+  }
+
   async close(reason: AllocationEnd): Promise<void> {
     this.#closing = true
     await Promise.all(this.#shards.map((shard) => shard.ask({ kind: 'close', reason })))

@@ -90,3 +90,25 @@ test('a request without an allocation is answered 437 (RFC 8656 §5)', () => {
     assert.equal(new TurnHarness().client().request(method)?.code, 437)
   }
 })
+
+test('a refresh is told with its lifetime and traffic while somebody asks, and costs no event otherwise', () => {
+  const harness = new TurnHarness()
+  const client = harness.client()
+  client.allocate()
+  client.refresh(700)
+  assert.ok(!harness.kinds().includes('allocation-refreshed'))
+  harness.server.setObserved(true)
+  client.permit('8.8.8.8:1')
+  client.send('8.8.8.8:5000', 'four')
+  client.refresh(700)
+  client.refresh(0)
+  const told = harness.events.flatMap((event) => (event.kind === 'allocation-refreshed' ? [event] : []))
+  assert.deepEqual(
+    told.map(({ lifetimeSeconds, clientBytes, allocation }) => [
+      lifetimeSeconds,
+      clientBytes,
+      allocation.username,
+    ]),
+    [[700, 4, 'alice']],
+  )
+})

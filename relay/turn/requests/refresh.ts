@@ -27,6 +27,7 @@ export const refresh: RequestHandler = {
     if (seconds === 0) endRelays(context, request, relays)
     else for (const relay of relays) extend(context, request, relay, seconds)
     context.core.offloading?.renew(allocation)
+    tellRefreshed(context, request, seconds)
     return {
       kind: 'success',
       attributes: (writer) => {
@@ -35,6 +36,22 @@ export const refresh: RequestHandler = {
       },
     }
   },
+}
+
+/** An event for whoever reads events. */
+function tellRefreshed(
+  { core }: HandlerContext,
+  { allocation, now }: AllocationRequest,
+  lifetimeSeconds: number,
+): void {
+  if (!core.observed || lifetimeSeconds === 0) return
+  core.outputs.push({
+    kind: 'allocation-refreshed',
+    at: now,
+    allocation: allocation.event(),
+    lifetimeSeconds,
+    ...allocation.traffic(now),
+  })
 }
 
 function endRelays(
