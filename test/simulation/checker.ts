@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import type { TransportAddress } from '../../relay/stun/address.ts'
 import { formatAddress } from '../../relay/stun/address-text.ts'
 import { isChannelDataByte } from '../../relay/stun/channel-data.ts'
+import { CLASS } from '../../relay/stun/methods.ts'
+import { StunReader } from '../../relay/stun/reader.ts'
 import type { Output } from '../../relay/turn/contract.ts'
+import { checkIndication } from './indications.ts'
 import { at, key, RELAY_IP, RELAY_IPV6, userOf } from './names.ts'
 import { ReferenceModel } from './reference-model.ts'
 
@@ -67,6 +70,11 @@ export class Checker {
   }
 
   answered(client: string, bytes: Uint8Array, now: number): void {
+    const reader = new StunReader()
+    if (reader.read(bytes, 0, bytes.length) === 'ok' && reader.messageClass === CLASS.Indication) {
+      checkIndication(this.model, reader, client, now)
+      return
+    }
     this.tally.answers++
     this.model.answered(client, bytes, now)
     const gotIn = this.strangers.has(client) && this.model.allocations.has(client)

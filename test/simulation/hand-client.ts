@@ -34,7 +34,8 @@ export class HandClient {
   readonly #world: World
   readonly #user: { readonly username: string; readonly password: string }
   readonly #wire: { link: number; send(bytes: Uint8Array): void }
-  readonly #heardData: (data: Uint8Array) => void
+  readonly #heard: (indication: StunReader) => void
+  readonly #transport: 'udp' | 'tcp'
   readonly #waiting = new Map<string, Waiting>()
   #nonce: string | undefined
 
@@ -42,13 +43,15 @@ export class HandClient {
     world: World,
     address: TransportAddress,
     user: { readonly username: string; readonly password: string },
-    heardData: (data: Uint8Array) => void,
+    heard: (indication: StunReader) => void,
+    transport: 'udp' | 'tcp' = 'udp',
   ) {
     this.#world = world
     this.address = address
     this.#user = user
-    this.#heardData = heardData
-    this.#wire = world.connect(address, 'udp', { receive: (bytes) => this.#receive(bytes) })
+    this.#heard = heard
+    this.#transport = transport
+    this.#wire = world.connect(address, transport, { receive: (bytes) => this.#receive(bytes) })
   }
 
   /** `done` hears undefined where no answer came. */
@@ -100,7 +103,7 @@ export class HandClient {
       waiting.done(undefined)
       return
     }
-    this.#wire.send(waiting.bytes)
+    if (sends === 1 || this.#transport === 'udp') this.#wire.send(waiting.bytes)
     this.#world.events.after(RTO_MS * 2 ** (sends - 1), () => this.#transmit(name, sends + 1))
   }
 
@@ -108,8 +111,7 @@ export class HandClient {
     const reader = new StunReader()
     if (reader.read(bytes, 0, bytes.length) !== 'ok') return
     if (reader.messageClass === CLASS.Indication) {
-      const data = reader.find(ATTRIBUTE.Data)
-      if (data >= 0) this.#heardData(reader.value(data))
+      this.#heard(reader)
       return
     }
     const name = Buffer.from(bytes.subarray(8, 20)).toString('hex')

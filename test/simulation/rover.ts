@@ -128,7 +128,8 @@ export class Rover {
     this.#later(this.#world.random.between(4_000, 20_000), () => this.#talk())
   }
 
-  #heard(data: Uint8Array): void {
+  #heard(indication: StunReader): void {
+    const data = attributeIn(indication, ATTRIBUTE.Data)
     const [who, id] = new TextDecoder().decode(data).split(' ')
     assert.deepEqual([who, id], ['rover', String(this.#id)], 'data for somebody else arrived')
     this.#tally.echoes++
@@ -137,7 +138,7 @@ export class Rover {
   #arriveSomewhere(): HandClient {
     const address = at(`198.20.${this.#id}.${1 + (this.#places >> 8)}:${1024 + this.#places}`)
     this.#places++
-    return new HandClient(this.#world, address, this.#user, (data) => this.#heard(data))
+    return new HandClient(this.#world, address, this.#user, (indication) => this.#heard(indication))
   }
 
   #keepTicket(reader: StunReader): void {

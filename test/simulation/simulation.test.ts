@@ -7,6 +7,7 @@ import { Caller, type Habits } from './caller.ts'
 import { at } from './names.ts'
 import { Random } from './random.ts'
 import { Rover, type RoverTally } from './rover.ts'
+import { TcpTalker } from './tcp-talker.ts'
 import { World } from './world.ts'
 
 const RUNS = Number(process.env.SIM_RUNS ?? 20)
@@ -14,6 +15,7 @@ const FIRST_SEED = Number(process.env.SIM_SEED ?? 1)
 const CALLERS = 40
 const PEERS = 12
 const ROVERS = 10
+const TALKERS = 6
 const PEERS_IPV6 = 4
 const CALL_MS = 20 * 60_000
 /** Longest lifetime, grace and retransmission, and then some. */
@@ -45,6 +47,8 @@ class Scenario {
       this.world.events.at(this.random.between(0, CALL_MS / 2), () => this.#join(id))
     for (let id = 0; id < ROVERS; id++)
       this.world.events.at(this.random.between(0, CALL_MS / 4), () => this.#rove(id))
+    for (let id = 0; id < TALKERS; id++)
+      this.world.events.at(this.random.between(0, CALL_MS / 4), () => this.#talkOverTcp(id))
     this.#every(60_000, () => this.#disturb())
     this.#every(2_000, () => this.#strangers())
     this.#every(CHECK_EVERY_MS, () => this.#checkLiveness())
@@ -93,6 +97,12 @@ class Scenario {
     this.world.events.after(30_000, () => this.#introduce(caller))
   }
 
+  #talkOverTcp(id: number): void {
+    const ipv4 = this.peers.filter(({ family }) => family === 4)
+    const talker = new TcpTalker(this.world, id, this.random.pick(ipv4))
+    this.world.events.after(this.random.between(120_000, CALL_MS / 2), () => talker.leave())
+  }
+
   #rove(id: number): void {
     const ipv4 = this.peers.filter(({ family }) => family === 4)
     const rover = new Rover(this.world, id, this.random.pick(ipv4), this.roved)
@@ -117,7 +127,7 @@ class Scenario {
       world.events.after(45_000, () => world.server.endDrain())
     } else if (what === 1 && world.checker.model.denied.size < 3)
       this.#deny(formatIp(random.pick(this.peers)))
-    else if (what === 2) world.revoke(random.pick(['user0', 'user1', 'user2', 'user3', 'rover0']))
+    else if (what === 2) world.revoke(random.pick(['user0', 'user1', 'user2', 'user3', 'rover0', 'talker0']))
     else if (what === 3) this.#rotateNonceKeys()
   }
 
@@ -184,6 +194,7 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
       JSON.stringify({
         ...tally,
         ...scenario.roved,
+        ...scenario.world.tcp.tally,
         carried: network.carried,
         lost: network.lost,
         duplicated: network.duplicated,
@@ -196,9 +207,13 @@ for (let seed = FIRST_SEED; seed < FIRST_SEED + RUNS; seed++) {
 
 test('a run depends on its seed only', () => {
   const run = () => {
-    const scenario = new Scenario(FIRST_SEED)
+    const scenario = new Scenario(1)
     scenario.run()
-    return scenario.world.checker.tally
+    return { ...scenario.world.checker.tally, ...scenario.roved, ...scenario.world.tcp.tally }
   }
-  assert.deepEqual(run(), run())
+  const tally = run()
+  assert.deepEqual(run(), tally)
+  for (const what of ['moves', 'redeemed', 'connects', 'arrivals', 'spliced'] as const) {
+    assert.ok(tally[what] > 0, `no ${what}`)
+  }
 })

@@ -3,22 +3,22 @@ import { nodeCrypto } from '../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../relay/stun/address.ts'
 import { formatAddress } from '../../relay/stun/address-text.ts'
 import type { ServerCrypto } from '../../relay/stun/crypto.ts'
-import { type Forward, HEAD_ROOM_BYTES, type Output, TAIL_ROOM_BYTES } from '../../relay/turn/contract.ts'
+import { type Forward, HEAD_ROOM_BYTES, type Output } from '../../relay/turn/contract.ts'
 import { LocalQuota } from '../../relay/turn/quota.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
 import type { TurnServerConfig } from '../../relay/turn/server-config.ts'
 import { Checker } from './checker.ts'
-import { REST_SECRET, simulatedConfig } from './config.ts'
+import { restCredential, simulatedConfig } from './config.ts'
 import { EventQueue } from './event-queue.ts'
 import { at, key, RELAY_IP } from './names.ts'
 import { Network, type PathQuality } from './network.ts'
+import { PacketBuffer } from './packet-buffer.ts'
 import type { Random } from './random.ts'
+import { TcpNetwork } from './tcp-network.ts'
 
-const PACKET_BYTES_MAX = 2048
 const UDP_LINK = 1
 /** Share of the messages that strangers learn. */
 const OVERHEAR = 0.2
-const REST_LIFETIME_SECONDS = 3600
 const EPOCH_MS = 1_800_000_000_000
 
 /** What receives packets at an address of the virtual network. */
@@ -37,6 +37,7 @@ export class World {
   readonly network: Network
   readonly checker = new Checker()
   readonly server: TurnServer
+  readonly tcp: TcpNetwork
   readonly quota = new LocalQuota()
   readonly peers = new Map<string, Receiver>()
   readonly serverAddress: TransportAddress
@@ -46,7 +47,7 @@ export class World {
   readonly #binding = new Set<number>()
   /** A message of some client that a stranger has learnt. */
   overheard: Uint8Array | undefined
-  readonly #buffer = new Uint8Array(HEAD_ROOM_BYTES + PACKET_BYTES_MAX + TAIL_ROOM_BYTES)
+  readonly #packet = new PacketBuffer()
   #config: TurnServerConfig
   #lastLink = UDP_LINK
   #wakeAt = Number.POSITIVE_INFINITY
@@ -65,7 +66,15 @@ export class World {
       config: this.#config,
       crypto,
       quota,
+      tcpPeers: true,
       portMap: ({ advertise }) => this.#portMaps[advertise.family],
+    })
+    this.tcp = new TcpNetwork({
+      server: this.server,
+      events: this.events,
+      random,
+      step: (call) => this.#step(call),
+      hangUp: (link) => this.#hangUp(link),
     })
     this.server.setWallClockOffset(EPOCH_MS)
     this.serverAddress = at(`${RELAY_IP}:3478`)
@@ -74,10 +83,6 @@ export class World {
 
   get now(): number {
     return this.events.now
-  }
-
-  get unixSeconds(): number {
-    return (EPOCH_MS + this.now) / 1000
   }
 
   /** Puts a client on the network; a stream client gets a link of its own. Returns how it sends to the server. */
@@ -104,17 +109,30 @@ export class World {
     if (link !== UDP_LINK) this.#step(() => this.server.removeLink(link, this.now))
   }
 
+  /** The server, or the other end of a splice, ends a stream. */
+  #hangUp(link: number): void {
+    for (const name of this.#clients.keys()) if (name.startsWith(`${link}/`)) this.#clients.delete(name)
+    this.#step(() => this.server.removeLink(link, this.now))
+  }
+
+  /** A peer opens a TCP connection to a relayed address. */
+  peerConnects(relayed: TransportAddress, from: TransportAddress): void {
+    for (const [relay, bind] of this.#bound) if (bind.equals(relayed)) this.tcp.arrive(relay, from)
+  }
+
   /** A message reaches the server, from whoever claims to be at `from`. */
   fromClient(link: number, from: TransportAddress, bytes: Uint8Array): void {
+    // What a spliced stream carries is no message.
+    if (this.tcp.isSpliced(link)) return
     const client = key(link, from)
     this.checker.model.arrived(client, bytes)
     if (this.random.chance(OVERHEAR)) this.overheard = bytes
-    const length = this.#fill(bytes)
+    const length = this.#packet.fill(bytes)
     this.#step(() => {
       const forward = this.server.handleClientData(
         link,
         from,
-        this.#buffer,
+        this.#packet.bytes,
         HEAD_ROOM_BYTES,
         length,
         this.now,
@@ -128,12 +146,12 @@ export class World {
   toRelay(relayed: TransportAddress, from: TransportAddress, bytes: Uint8Array): void {
     for (const [relay, bind] of this.#bound) {
       if (!bind.equals(relayed)) continue
-      const length = this.#fill(bytes)
+      const length = this.#packet.fill(bytes)
       this.#step(() => {
         const forward = this.server.handlePeerData(
           relay,
           from,
-          this.#buffer,
+          this.#packet.bytes,
           HEAD_ROOM_BYTES,
           length,
           this.now,
@@ -151,10 +169,7 @@ export class World {
 
   /** A TURN REST credential of this world, good for an hour. */
   restCredential(user: string, hmac: 'hmacSha1' | 'hmacSha256' = 'hmacSha1') {
-    const username = `${Math.floor(this.unixSeconds + REST_LIFETIME_SECONDS)}:${user}`
-    const encode = (text: string) => new TextEncoder().encode(text)
-    const mac = this.crypto[hmac](encode(REST_SECRET), encode(username))
-    return { username, password: Buffer.from(mac).toString('base64') }
+    return restCredential(this.crypto[hmac], (EPOCH_MS + this.now) / 1000, user)
   }
 
   reconfigure(change: (config: TurnServerConfig) => TurnServerConfig): void {
@@ -173,21 +188,13 @@ export class World {
   /** Nothing may be left once every client is gone and every lifetime has passed. */
   checkEmpty(): void {
     const { allocationCount, permissionCount, channelCount, reservationCount } = this.server
-    assert.deepEqual(
-      [allocationCount, permissionCount, channelCount, reservationCount],
-      [0, 0, 0, 0],
-      'state leaked',
-    )
+    const held = [allocationCount, permissionCount, channelCount, reservationCount]
+    assert.deepEqual(held, [0, 0, 0, 0], 'state leaked')
     assert.equal(this.#bound.size, 0, 'relay sockets leaked')
+    assert.deepEqual([this.server.peerConnectionCount, this.tcp.size], [0, 0], 'connections leaked')
     assert.equal(this.quota.total, 0, 'quota leaked')
     for (const ports of Object.values(this.#portMaps)) assert.ok(!ports.some(Boolean), 'ports leaked')
     assert.equal(this.server.pollTimeout(), Number.POSITIVE_INFINITY, 'a timer leaked')
-  }
-
-  #fill(bytes: Uint8Array): number {
-    this.#buffer.fill(0xee)
-    this.#buffer.set(bytes, HEAD_ROOM_BYTES)
-    return bytes.length
   }
 
   /** One call into the server, then all that it has to say. */
@@ -204,6 +211,7 @@ export class World {
   }
 
   #play(output: Output): void {
+    if (this.tcp.play(output)) return
     if (output.kind === 'transmit') this.#transmit(output)
     else if (output.kind === 'bind-relay') this.#bind(output.relay, output.bind)
     else if (output.kind === 'close-relay') {
@@ -256,7 +264,7 @@ export class World {
   #forwardFromClient(client: string, forward: Forward): void {
     this.checker.model.sentFrom(client)
     const to = forward.to.clone()
-    const bytes = this.#taken(forward)
+    const bytes = this.#packet.taken(forward)
     if (forward.target === 'client') {
       const other = key(forward.socket, to)
       this.checker.met(client, other, this.now)
@@ -273,11 +281,7 @@ export class World {
     assert.equal(forward.target, 'client')
     const client = key(forward.socket, forward.to)
     this.checker.sentToClient(client, from, this.now)
-    this.#deliver(client, this.#taken(forward))
-  }
-
-  #taken(forward: Forward): Uint8Array {
-    return this.#buffer.slice(forward.offset, forward.offset + forward.length)
+    this.#deliver(client, this.#packet.taken(forward))
   }
 
   #schedule(): void {

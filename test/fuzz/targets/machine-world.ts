@@ -15,6 +15,7 @@ import {
 } from '../../../relay/turn/contract.ts'
 import { LocalQuota } from '../../../relay/turn/quota.ts'
 import { TurnServer } from '../../../relay/turn/server.ts'
+import { checkIndication } from '../../simulation/indications.ts'
 import { Random } from '../../simulation/random.ts'
 import { ReferenceModel } from '../../simulation/reference-model.ts'
 import { address, EPOCH_SECONDS } from '../../support/turn-harness.ts'
@@ -22,7 +23,7 @@ import { ClientMemory } from './client-memory.ts'
 import { FuzzedOffload } from './fuzzed-offload.ts'
 import { checkCounters, checkLimits } from './machine-counters.ts'
 import { checkOutside, key, withRooms } from './machine-packets.ts'
-import { checkIndication, checkMeeting } from './machine-rules.ts'
+import { checkMeeting } from './machine-rules.ts'
 import {
   CLIENTS,
   fuzzedConfig,
