@@ -190,10 +190,17 @@ test('RFC 7635 §9: once the token is over, a Refresh needs another one', () => 
 })
 
 test('RFC 8656 §5: the holder of a token has no business with the allocation of a user, nor the other way round', () => {
-  const { client, nonce } = challenged()
+  const namesake = { username: 'north', password: 'x' }
+  const credentials = { users: [USER, namesake], thirdParty: { serverName: SERVER, keys: KEYS } }
+  const { client, nonce } = challenged(offering({ credentials }))
   send(client, METHOD.Allocate, { nonce, token: token() })
   client.nonce = nonce
   assert.equal(client.refresh()?.code, 441)
+  assert.equal(
+    client.request(METHOD.Refresh, undefined, { user: namesake })?.code,
+    441,
+    'a user called as the key',
+  )
   const users = client.harness.client('198.51.100.7:4001')
   users.allocate()
   assert.equal(send(users, METHOD.Refresh, { nonce: users.nonce, token: token() })?.code, 441)
