@@ -1,6 +1,7 @@
 import type { Target } from './target.ts'
 import { codec } from './targets/codec.ts'
 import { config } from './targets/config.ts'
+import { credentialsTarget } from './targets/credentials.ts'
 import { framing } from './targets/framing.ts'
 import { hello } from './targets/hello.ts'
 import { machine } from './targets/machine.ts'
@@ -14,4 +15,5 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   config,
   proxy,
   hello,
+  credentials: credentialsTarget,
 }

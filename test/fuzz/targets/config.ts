@@ -19,7 +19,11 @@ peers: {mode: private, allow: [10.0.0.0/8, 'fd00::/8'], deny: [10.0.0.1], tcp: f
 limits: {allocations: 10, allocationsPerUser: 3, allocationLifetimeSeconds: 600, streams: 1}
 control: {address: 127.0.0.1, port: 9641}
 operator: {url: 'https://x', tokenFile: t, intervalSeconds: 2.5}
-drain: {maxDurationSeconds: 1}
+drain: {maxDurationSeconds: 1, alternates: [{address: 203.0.113.11, port: 443, protocol: tls, domain: two.example.org}]}
+peerPolicies: [{name: media, mode: private, allow: [10.1.0.0/16], deny: [10.1.9.0/24]}]
+realms:
+  - {realm: other.example.org, peerPolicy: media, serverNames: ['*.example.org'], origins: ['https://a'], limits: {allocations: 2}}
+  - {realm: s, credentials: {thirdParty: {serverName: t, keys: [{id: n, algorithm: A128GCM, key: AAAAAAAAAAAAAAAAAAAAAA==}]}}}
 workers: 2
 datapath: auto
 `
