@@ -31,7 +31,7 @@ const BUILD_TIMEOUT_MS = 240_000
 const ARCHIVES_KEPT = 3
 const DEBIAN = 'bookworm'
 const PACKAGES =
-  'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,netbase,tzdata,busybox-static'
+  'base-files,dash,coreutils,libc6,libstdc++6,libgcc-s1,libcap2-bin,util-linux,netbase,tzdata,busybox-static'
 const CA_BUNDLE = '/etc/ssl/certs/ca-certificates.crt'
 const BASE_IMAGE = 'registry.local/node:24'
 const PAUSE_IMAGE = 'registry.local/pause:1'

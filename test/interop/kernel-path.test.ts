@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { chmodSync } from 'node:fs'
-import { after, before, describe, it } from 'node:test'
+import { after, before, beforeEach, describe, it } from 'node:test'
 import type { KernelOffload } from '../../relay/io/linux/kernel/kernel-offload.ts'
 import type { AddressFamily } from '../../relay/stun/address.ts'
 import { RelayChild } from '../../relay/testing/relay-child.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
+import { transcript } from './kernel/transcript.ts'
 import { Call, CONFIG, configOf, datagram, PORT, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
 
 const FAMILIES = [4, 6] as const satisfies readonly AddressFamily[]
@@ -33,6 +34,8 @@ describe('the kernel path', { skip }, () => {
     namespaces = new Namespaces()
     world = await startWorld(namespaces)
   })
+
+  beforeEach(() => world.tick())
 
   after(async () => {
     await world?.stop()
@@ -140,6 +143,22 @@ describe('the kernel path', { skip }, () => {
     assert.equal(world.throughMachine, before + 1)
   })
 
+  it('does to a thousand packets of all kinds what the batched sockets do', async () => {
+    const kernel = await transcript(world, namespaces)
+    assert.ok(kernel.throughMachine < 600, 'most of them passed below')
+    const batched = await startWorld(namespaces, 'batched')
+    try {
+      const sockets = await transcript(batched, namespaces)
+      assert.ok(kernel.peerHeard.length > 200 && kernel.clientHeard.length > 200)
+      assert.deepEqual(kernel.peerHeard, sockets.peerHeard)
+      assert.deepEqual(kernel.clientHeard, sockets.clientHeard)
+      assert.deepEqual(kernel.totals, sockets.totals)
+      assert.deepEqual(kernel.traffic, sockets.traffic)
+    } finally {
+      await batched.stop()
+    }
+  })
+
   it('takes back what a new peer policy forbids', async () => {
     const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
     await call.toPeer(payload(100), CHANNEL)
@@ -150,26 +169,38 @@ describe('the kernel path', { skip }, () => {
     world.machine.updateConfig(turnServerConfig(configOf()))
   })
 
-  it('holds the packet rate of an allocation, together with what goes through the machine', async () => {
-    const limits = { packetsPerSecondPerAllocation: 50 }
-    world.machine.updateConfig(turnServerConfig(configOf({ limits })))
-    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
-    let heard = 0
-    call.peer.on('message', () => heard++)
-    const dropped = world.machine.counters.drops['rate-limit']
-    const started = performance.now()
-    // Every tenth packet is too small for the program.
-    for (let i = 0; i < 300; i++) call.sendToPeer(payload(i % 10 === 0 ? 4 : 160), CHANNEL)
-    await call.settled()
-    world.tick()
-    const most = 50 + ((performance.now() - started) * 50) / 1000
-    assert.ok(heard >= 50 && heard <= most + 1, `${heard} packets passed, and at most ${most} may`)
-    assert.equal(world.machine.counters.drops['rate-limit'] - dropped, 300 - heard)
-    world.machine.updateConfig(turnServerConfig(configOf()))
-  })
+  for (const [what, limits, packets] of [
+    ['packet rate', { packetsPerSecondPerAllocation: 50 }, 50],
+    ['byte rate', { bytesPerSecondPerAllocation: 8000 }, 50],
+  ] as const) {
+    it(`holds the ${what} of an allocation, both ways and through the machine together`, async () => {
+      world.machine.updateConfig(turnServerConfig(configOf({ limits })))
+      const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+      const started = performance.now()
+      await call.toPeer(payload(160), CHANNEL)
+      let heard = 1
+      call.peer.on('message', () => heard++)
+      call.client.on('message', (message) => {
+        if (message[0] === CHANNEL >> 8) heard++
+      })
+      const dropped = world.machine.counters.drops['rate-limit']
+      for (let i = 0; i < 150; i++) {
+        // Every tenth packet has a DONT-FRAGMENT, which the program leaves to the machine.
+        if (i % 10 === 0) call.sendRaw(call.indication(payload(160), 'dont-fragment'))
+        else call.sendToPeer(payload(160), CHANNEL)
+        call.sendToClient(payload(160))
+      }
+      await call.settled()
+      world.tick()
+      const most = packets + ((performance.now() - started) * packets) / 1000
+      assert.ok(heard >= packets && heard <= most + 1, `${heard} packets passed, and at most ${most} may`)
+      assert.equal(world.machine.counters.drops['rate-limit'] - dropped, 301 - heard)
+      world.machine.updateConfig(turnServerConfig(configOf()))
+    })
+  }
 
   it('leaves what its maps have no room for to the machine', async () => {
-    const small = await startWorld(namespaces, 1)
+    const small = await startWorld(namespaces, { allocations: 1 })
     try {
       const first = await Call.open(namespaces, small.ports, { channel: CHANNEL })
       const second = await Call.open(namespaces, small.ports, { channel: CHANNEL })

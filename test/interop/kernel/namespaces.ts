@@ -69,6 +69,8 @@ export class Namespaces {
       }
       ip('-n', NAMESPACE(place), 'link', 'set', 'veth', 'up')
       ip('-n', NAMESPACE('relay'), 'link', 'set', place, 'up')
+      // What leaves the relay is as it would be on a wire: a checksum that is not there yet is worked out.
+      inNamespace(NAMESPACE('relay'), () => setChecksumOffload(place, false))
     }
   }
 

@@ -6,6 +6,7 @@ import type { ClientEvent } from '../../../relay/client/contract.ts'
 import { TurnClient } from '../../../relay/client/turn-client.ts'
 import type { RelayIo } from '../../../relay/io/io.ts'
 import { KernelIo } from '../../../relay/io/linux/kernel/kernel-io.ts'
+import { LinuxIo } from '../../../relay/io/linux/linux-io.ts'
 import { enterNamespace } from '../../../relay/io/linux/testing/network-namespace.ts'
 import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import { Shard, type ShardEvent } from '../../../relay/shard/shard.ts'
@@ -229,17 +230,18 @@ export class Call {
   }
 
   /** Until all that was sent is where it goes to. */
-  async settled(): Promise<void> {
-    this.turn.binding(performance.now())
-    await this.until('mapped')
-    await new Promise((resolve) => setTimeout(resolve, QUIET_MS))
+  async settled(quietMs = QUIET_MS): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, quietMs))
   }
 }
 
-/** A relay on the kernel path; this thread is in the relay's namespace from then on. */
-export async function startWorld(namespaces: Namespaces, allocations = ALLOCATIONS): Promise<RelayWorld> {
+/** A relay; this thread is in the relay's namespace from then on. */
+export async function startWorld(
+  namespaces: Namespaces,
+  io: 'batched' | { readonly allocations: number } = { allocations: ALLOCATIONS },
+): Promise<RelayWorld> {
   enterNamespace(namespaces.relayName)
-  return new RelayWorld(new KernelIo(allocations)).start()
+  return new RelayWorld(io === 'batched' ? new LinuxIo() : new KernelIo(io.allocations)).start()
 }
 
 /** Does something of which a socket must not hear. */
