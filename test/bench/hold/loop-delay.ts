@@ -11,18 +11,21 @@ export interface LoopDelay {
 const RESOLUTION_MS = 1
 const NANOSECONDS_PER_MS = 1e6
 
-// Loaded into a relay before anything else: at each SIGUSR2 it says how the loop did since the last one.
-const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
-delay.enable()
-process.on('SIGUSR2', () => {
-  // The timer that measures is itself due only each millisecond.
-  const late = (nanoseconds: number) => Math.max(0, nanoseconds / NANOSECONDS_PER_MS - RESOLUTION_MS)
-  const line: LoopDelay = {
-    p50: late(delay.percentile(50)),
-    p99: late(delay.percentile(99)),
-    max: late(delay.max),
-    residentBytes: process.memoryUsage.rss(),
+/** How the event loop of this process does. */
+export class LoopWatch {
+  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+
+  constructor() {
+    this.#delay.enable()
   }
-  process.stderr.write(`loop-delay ${JSON.stringify(line)}\n`)
-  delay.reset()
-})
+
+  /** Since the last call. */
+  take(): LoopDelay {
+    // The timer that measures is itself due only each millisecond.
+    const late = (nanoseconds: number) => Math.max(0, nanoseconds / NANOSECONDS_PER_MS - RESOLUTION_MS)
+    const { max } = this.#delay
+    const [p50, p99] = [50, 99].map((share) => late(this.#delay.percentile(share)))
+    this.#delay.reset()
+    return { p50: p50!, p99: p99!, max: late(max), residentBytes: process.memoryUsage.rss() }
+  }
+}
