@@ -14,7 +14,7 @@ import { openWire, type Transport } from './wire.ts'
 /** Holds any TURN server against the RFCs; exits with 1 where a MUST is broken. */
 const USAGE = `usage: npm run conformance -- --host HOST --user USER --password PASSWORD
   [--port 3478] [--transport udp|tcp|tls] [--realm REALM] [--user2 USER --password2 PASSWORD]
-  [--peer-address ADDRESS] [--token-key KID:BASE64] [--only TEXT] [--json]
+  [--peer-address ADDRESS] [--token-key KID:BASE64] [--quota N] [--only TEXT] [--json]
 or: npm run conformance -- --write-docs`
 const TRANSPORTS = ['udp', 'tcp', 'tls'] as const
 
@@ -31,6 +31,7 @@ async function main(): Promise<void> {
       transport: { type: 'string', default: 'udp' },
       'peer-address': { type: 'string' },
       'token-key': { type: 'string' },
+      quota: { type: 'string' },
       only: { type: 'string', default: '' },
       json: { type: 'boolean', default: false },
       'write-docs': { type: 'boolean', default: false },
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
     transport,
     credentials: { username: user, password, realm },
     other: user2 && password2 ? { username: user2, password: password2, realm } : undefined,
+    quota: values.quota === undefined ? undefined : Number(values.quota),
     tokenKey: tokenKey(values['token-key']),
     peerAddress: values['peer-address'] ?? own,
   }

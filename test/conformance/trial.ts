@@ -24,6 +24,8 @@ export interface Target {
   readonly other?: Credentials | undefined
   /** An address of this machine that the server can reach; absent: none is known. */
   readonly peerAddress?: string | undefined
+  /** How many allocations the server grants a user; absent: it is not known. */
+  readonly quota?: number | undefined
   /** Kid and key of RFC 7635, for servers that take its tokens. */
   readonly tokenKey?: { readonly kid: string; readonly key: Uint8Array } | undefined
 }

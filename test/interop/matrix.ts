@@ -1,6 +1,6 @@
 import { OTHER_ROWS } from './other-rows.ts'
 import { type Contender, type Row, type RowResult, runRow } from './row.ts'
-import { OTHER_USER, startCoturn, startTurnfleet, USER } from './servers.ts'
+import { coturnVersion, OTHER_USER, startCoturn, startTurnfleet, USER } from './servers.ts'
 import { UCLIENT_ROWS } from './uclient-rows.ts'
 import {
   chromiumClient,
@@ -56,29 +56,9 @@ export async function runMatrix(
   const clients: WebRtcClient[] = []
   try {
     contenders.push(await turnfleetContender(), await coturnContender())
-    clients.push(
-      await chromiumClient(),
-      await firefoxClient(contenders.map(({ users }) => users.caFile)),
-      wrtcClient(),
-      nodeDatachannelClient(),
-    )
-    const [chromium, firefox, wrtc, nodeDatachannel] = clients as [
-      WebRtcClient,
-      WebRtcClient,
-      WebRtcClient,
-      WebRtcClient,
-    ]
-    const rows = [
-      ...webRtcRows(chromium, ['udp', 'tcp', 'tls']),
-      shortLifetimeRow(chromium),
-      ...webRtcRows(firefox, ['udp', 'tcp', 'tls']),
-      // Its TLS trusts public authorities only.
-      ...webRtcRows(wrtc, ['udp', 'tcp']),
-      // Its TURN is over UDP only.
-      ...webRtcRows(nodeDatachannel, ['udp']),
-      ...OTHER_ROWS,
-      ...UCLIENT_ROWS,
-    ].filter(wanted)
+    const browsers = await launchBrowsers(contenders)
+    clients.push(...browsers, wrtcClient(), nodeDatachannelClient())
+    const rows = [...browserRows(browsers), ...NATIVE_ROWS, ...OTHER_ROWS, ...UCLIENT_ROWS].filter(wanted)
     const lines: RowResult[][] = []
     for (const row of rows) {
       const line: RowResult[] = []
@@ -94,7 +74,7 @@ export async function runMatrix(
       clients: [
         ...clients.map(({ name, version }) => ({ name, version })),
         { name: 'werift-ice', version: packageVersion('werift-ice') },
-        { name: 'turnutils_uclient and turnutils_natdiscovery', version: contenders[1]!.version },
+        { name: 'turnutils_uclient and turnutils_natdiscovery', version: coturnVersion() },
       ],
       lines,
     }
@@ -103,3 +83,27 @@ export async function runMatrix(
     for (const contender of contenders) await contender.stop()
   }
 }
+
+async function launchBrowsers(contenders: readonly Contender[]): Promise<[WebRtcClient, WebRtcClient]> {
+  const chromium = await chromiumClient()
+  try {
+    return [chromium, await firefoxClient(contenders.map(({ users }) => users.caFile))]
+  } catch (error) {
+    await chromium.close()
+    throw error
+  }
+}
+
+function browserRows([chromium, firefox]: readonly [WebRtcClient, WebRtcClient]): readonly Row[] {
+  return [
+    ...webRtcRows(chromium, ['udp', 'tcp', 'tls']),
+    shortLifetimeRow(chromium),
+    ...webRtcRows(firefox, ['udp', 'tcp', 'tls']),
+  ]
+}
+
+/** libwebrtc's TLS trusts public authorities only; libjuice speaks TURN over UDP only. */
+const NATIVE_ROWS: readonly Row[] = [
+  ...webRtcRows(wrtcClient(), ['udp', 'tcp']),
+  ...webRtcRows(nodeDatachannelClient(), ['udp']),
+]

@@ -91,7 +91,10 @@ export async function startTurnfleet(change: Partial<RelayConfigInput> = {}): Pr
 }
 
 /** coturn with all that it can do turned on, but one kind of credentials: it does not take several beside each other. */
-export async function startCoturn(credentials: 'users' | 'rest' | 'tokens' = 'users'): Promise<TestServer> {
+export async function startCoturn(
+  credentials: 'users' | 'rest' | 'tokens' = 'users',
+  flags: readonly string[] = [],
+): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), 'turnfleet-coturn-'))
   const files = await writeCertificate(folder)
   const [plain, alternate, secure] = await freePorts(3)
@@ -117,7 +120,7 @@ export async function startCoturn(credentials: 'users' | 'rest' | 'tokens' = 'us
       ],
       ...[`--listening-port=${plain}`, `--alt-listening-port=${alternate}`, `--tls-listening-port=${secure}`],
       ...[`--cert=${files.cert}`, `--pkey=${files.key}`, `--realm=${REALM}`, ...who],
-      ...[`--pidfile=${join(folder, 'pid')}`, `--userdb=${database}`],
+      ...[`--pidfile=${join(folder, 'pid')}`, `--userdb=${database}`, ...flags],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   )

@@ -1,10 +1,16 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ATTRIBUTE, FAMILY_CODE } from '../../../relay/stun/attribute-types.ts'
 import { ERROR } from '../../../relay/stun/error-codes.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { type Attribute, firstByte } from '../../support/stun-message.ts'
-import type { ConformanceCase } from '../case.ts'
+import { type ConformanceCase, NotTested } from '../case.ts'
 import { UDP } from '../client.ts'
-import { expectCode } from '../trial.ts'
+import { expectCode, expectSuccess } from '../trial.ts'
+
+/** Beyond it, the case would take its server's room from the others. */
+const QUOTA_MAX = 50
+const DELETION_ATTEMPTS_MAX = 20
+const DELETION_WAIT_MS = 250
 
 const even = (reserve: boolean): Attribute => [ATTRIBUTE.EvenPort, Buffer.from([reserve ? 0x80 : 0])]
 const family = (code: number): Attribute => [ATTRIBUTE.RequestedAddressFamily, firstByte(code)]
@@ -75,6 +81,33 @@ export const ALLOCATE_REFUSALS: readonly ConformanceCase[] = [
     [additional(FAMILY_CODE.IPv4)],
     ERROR.BadRequest,
   ),
+  {
+    id: 'quota/user',
+    section: 'RFC 8656 §7.2 step 10',
+    level: 'MAY',
+    rule: 'A user who has as many allocations as the server grants gets 486, and another one for one that is given back.',
+    async run(trial) {
+      const { quota } = trial.target
+      if (quota === undefined) throw new NotTested('give the quota of a user with --quota')
+      if (!(quota >= 1 && quota <= QUOTA_MAX))
+        throw new NotTested(`a quota above ${QUOTA_MAX} takes too long`)
+      const clients = await Promise.all(Array.from({ length: quota + 1 }, () => trial.client()))
+      const last = clients.pop()!
+      for (const client of clients) await client.allocate()
+      const came = expectCode(await last.request(METHOD.Allocate, [UDP]), ERROR.AllocationQuotaReached)
+      expectSuccess(await clients[0]!.refresh(0))
+      clients[0]!.allocated = false
+      // A server may take a while to delete, and to forget a 5-tuple that it has refused.
+      for (let attempt = 1; ; attempt++) {
+        const client = await trial.client()
+        const answer = await client.request(METHOD.Allocate, [UDP])
+        client.allocated = answer.class === CLASS.Success
+        if (client.allocated || attempt === DELETION_ATTEMPTS_MAX)
+          return `${came}, then ${expectSuccess(answer)}`
+        await sleep(DELETION_WAIT_MS)
+      }
+    },
+  },
 ]
 
 /** An Allocate that is refused with a code. */
