@@ -1,4 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
+import dgram from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -31,6 +33,8 @@ export const TOKEN_KEYS = UCLIENT_KEYS.map(({ id, algorithm, text }) => {
 })
 
 const START_TIMEOUT_MS = 15_000
+const PORTS = { min: 10_000, max: 19_999 }
+const PORT_ATTEMPTS_MAX = 100
 const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const
 
 export type Protocol = 'udp' | 'tcp' | 'tls' | 'dtls'
@@ -193,16 +197,32 @@ async function writeCertificate(folder: string): Promise<{ cert: string; key: st
   return files
 }
 
-/** Ports that nobody listens on at the moment, for a server that cannot be told to choose. */
+/**
+ * Ports for a server that cannot be told to choose: free at the moment over UDP and TCP, and below those that the
+ * system hands out, so that nobody is given one before the server has it.
+ */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(async (server) => {
-      server.listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return (server.address() as { port: number }).port
-    }),
-  )
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  const ports: number[] = []
+  for (let attempt = 0; ports.length < count && attempt < PORT_ATTEMPTS_MAX; attempt++) {
+    const port = randomInt(PORTS.min, PORTS.max + 1)
+    if (!ports.includes(port) && (await isFree(port))) ports.push(port)
+  }
   return ports
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const udp = dgram.createSocket('udp4')
+  const tcp = createServer()
+  try {
+    udp.bind(port, '127.0.0.1')
+    await once(udp, 'listening')
+    tcp.listen(port, '127.0.0.1')
+    await once(tcp, 'listening')
+    return true
+  } catch {
+    return false
+  } finally {
+    udp.close()
+    tcp.close()
+  }
 }
