@@ -12,11 +12,14 @@ export interface Captured {
 export async function captureBefore(serverPort: number): Promise<{
   readonly port: number
   readonly captured: readonly Captured[]
+  /** Waits until what was captured fulfils the condition, `ms` at most. */
+  until(condition: () => boolean, ms: number): Promise<void>
   close(): void
 }> {
   const captured: Captured[] = []
   const listener = dgram.createSocket('udp4')
   const ways = new Map<string, dgram.Socket>()
+  const looks = new Set<() => void>()
   const start = performance.now()
 
   /** The socket that stands for a client before the server. */
@@ -34,6 +37,7 @@ export async function captureBefore(serverPort: number): Promise<{
   listener.on('message', (bytes, { address, port }) => {
     captured.push({ bytes, from: port, atMs: performance.now() - start })
     wayOf(address, port).send(bytes, serverPort, '127.0.0.1')
+    for (const look of [...looks]) look()
   })
   listener.on('error', () => {})
   listener.bind(0, '127.0.0.1')
@@ -41,6 +45,20 @@ export async function captureBefore(serverPort: number): Promise<{
   return {
     port: listener.address().port,
     captured,
+    until: (condition, ms) =>
+      new Promise((resolve) => {
+        const done = () => {
+          clearTimeout(timer)
+          looks.delete(look)
+          resolve()
+        }
+        const look = () => {
+          if (condition()) done()
+        }
+        const timer = setTimeout(done, ms)
+        looks.add(look)
+        look()
+      }),
     close() {
       listener.close()
       for (const way of ways.values()) way.close()
