@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
@@ -11,6 +12,8 @@ import { bindingRequest, channelData, readBytes } from '../../testing/frames.ts'
 import { started, tcpClient } from '../../testing/setup.ts'
 import { LinuxIo } from '../linux-io.ts'
 import { openSessions } from '../openssl/tls-session.ts'
+import { limitDescriptors } from '../testing/descriptor-limit.ts'
+import { TcpSocketFactory } from './tcp-socket.ts'
 
 const material = await selfSigned('relay.example.org')
 
@@ -69,6 +72,37 @@ describe('streams of LinuxIo', { timeout: 30_000 }, () => {
     assert.ok(descriptors() <= before[0]!, `${descriptors()} descriptors`)
     assert.equal(openSessions(), before[1])
     assert.equal(io.counters.streamsOpen, 0)
+  })
+
+  it('wait while descriptors have run out, without a busy loop, and are accepted after that', async (t) => {
+    const { io, seen, port } = await echoing(t)
+    const script = `
+      process.stdin.once('data', () => {
+        const socket = require('node:net').connect(${port}, '127.0.0.1')
+        socket.write(Buffer.from('${bindingRequest().toString('hex')}', 'hex'))
+      })
+      console.log('ready')`
+    const client = spawn(process.execPath, ['-e', script])
+    t.after(() => void client.kill())
+    await once(client.stdout, 'data')
+    const attempts: number[] = []
+    const { accept } = TcpSocketFactory.prototype
+    t.mock.method(
+      TcpSocketFactory.prototype,
+      'accept',
+      function (this: TcpSocketFactory, ...args: Parameters<typeof accept>) {
+        attempts.push(io.now())
+        return accept.apply(this, args)
+      },
+    )
+    const lift = limitDescriptors(0)
+    t.after(lift)
+    client.stdin.write('go')
+    while (attempts.length < 3) await new Promise((resolve) => setTimeout(resolve, 10))
+    lift()
+    assert.ok(attempts[2]! - attempts[0]! >= 150, `attempts at ${attempts}`)
+    assert.equal(io.counters.streamsOpen, 0)
+    await seen.until(() => seen.client.length === 1)
   })
 
   it('carry frames of every size over TLS, in records that hold several', async (t) => {
