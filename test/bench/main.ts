@@ -12,6 +12,10 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
     about: 'allocations made and ended, from the challenge to the last Refresh',
     run: async (args) => (await import('./cycles/main.ts')).cycles(args),
   },
+  memory: {
+    about: 'what an allocation takes of a server, and whether it is given back',
+    run: async (args) => (await import('./memory/main.ts')).memory(args),
+  },
   hold: {
     about:
       'thousands of allocations that begin, rest, are refreshed and expire, and the event loop meanwhile',

@@ -9,6 +9,7 @@ import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
 import type { LoadOptions } from './load-options.ts'
 import type { DatagramHandler, SocketLoop } from './socket-loop.ts'
+import type { Asking } from './some-at-a-time.ts'
 
 const CHANNEL = 0x4000
 const CHANNEL_HEADER_BYTES = 4
@@ -20,8 +21,8 @@ export interface Arrivals {
 }
 
 /** One client, its allocation, and its peer. */
-export class Flow implements DatagramHandler {
-  ready = false
+export class Flow implements DatagramHandler, Asking {
+  settled = false
   readonly #options: LoadOptions
   readonly #loop: SocketLoop
   readonly #arrivals: Arrivals
@@ -85,7 +86,7 @@ export class Flow implements DatagramHandler {
   }
 
   datagram(bytes: Uint8Array, offset: number, length: number): void {
-    if (this.ready) {
+    if (this.settled) {
       if (length >= this.#payload.length)
         this.#arrivals.arrived(bytes, offset + length - this.#payload.length)
     } else if (this.#options.framing === 'open') {
@@ -115,7 +116,7 @@ export class Flow implements DatagramHandler {
     this.#relayed = relayed
     this.#frame = this.#options.framing === 'indication' ? this.#indication() : this.#channelData()
     this.#frameStamp = new DataView(this.#frame.buffer, this.#frame.length - this.#payload.length)
-    this.ready = true
+    this.settled = true
   }
 
   #channelData(): Uint8Array {

@@ -2,11 +2,8 @@ import { Flow } from './flow.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
 import type { LoadLine, LoadOptions } from './load-options.ts'
 import { SocketLoop } from './socket-loop.ts'
+import { someAtATime } from './some-at-a-time.ts'
 
-/** Flows that are being set up at a time. */
-const OPENING_MAX = 32
-const RETRY_MS = 200
-const OPEN_TIMEOUT_MS = 60_000
 /** Bursts that leave before what came back is looked at. */
 const BURSTS_PER_TURN = 64
 /** After so long without an arrival nothing is under way any more. */
@@ -30,22 +27,15 @@ class Load {
     this.#options = options
   }
 
-  /** Sets all flows up, some at a time. */
+  /** Sets all flows up. */
   open(): void {
-    const deadline = performance.now() + OPEN_TIMEOUT_MS
-    const opening = new Set<Flow>()
-    let retryAt = 0
-    do {
-      this.#openMore(opening)
-      this.#loop.turn(1)
-      const now = performance.now()
-      if (now > deadline) throw new Error(`${opening.size} flows got no answer`)
-      if (now > retryAt) {
-        for (const flow of opening) flow.retry(now)
-        retryAt = now + RETRY_MS
-      }
-      for (const flow of opening) if (flow.ready) opening.delete(flow)
-    } while (opening.size > 0 || this.#flows.length < this.#options.flows)
+    someAtATime(this.#loop, () => {
+      if (this.#flows.length === this.#options.flows) return undefined
+      const flow = new Flow(this.#loop, this.#options, this)
+      this.#flows.push(flow)
+      flow.open()
+      return flow
+    })
   }
 
   /** Offers the load for a time, and waits until nothing more comes. */
@@ -75,15 +65,6 @@ class Load {
 
   close(): void {
     this.#loop.close()
-  }
-
-  #openMore(opening: Set<Flow>): void {
-    while (opening.size < OPENING_MAX && this.#flows.length < this.#options.flows) {
-      const flow = new Flow(this.#loop, this.#options, this)
-      this.#flows.push(flow)
-      opening.add(flow)
-      flow.open()
-    }
   }
 
   #burst(): void {

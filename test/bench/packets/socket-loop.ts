@@ -26,8 +26,8 @@ export class SocketLoop {
   readonly #handlers: (DatagramHandler | undefined)[] = []
   readonly #sockets: UdpSocket[] = []
 
-  open(address: string, handler: DatagramHandler): UdpSocket {
-    const socket = this.#factory.open({ bind: parseAddress(address, 0)!, bufferBytes: SOCKET_BUFFER_BYTES })
+  open(address: string, handler: DatagramHandler, bufferBytes = SOCKET_BUFFER_BYTES): UdpSocket {
+    const socket = this.#factory.open({ bind: parseAddress(address, 0)!, bufferBytes })
     this.#handlers[socket.fd] = handler
     this.#sockets.push(socket)
     this.#poller.add(socket.fd)

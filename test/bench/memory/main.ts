@@ -1,0 +1,62 @@
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { CONTENDERS } from '../contenders.ts'
+import { benchNetwork } from '../network.ts'
+import { namedContenders, wholeNumber } from '../options.ts'
+import { requirePrograms } from '../programs.ts'
+import { markdownTable } from '../spread.ts'
+import { type MemoryMeasurement, measureMemory } from './measure.ts'
+
+const USAGE = `usage: npm run bench -- memory [options]
+
+  --servers LIST       compared in turn, of ${Object.keys(CONTENDERS).join(', ')} (batched,coturn)
+  --allocations LIST   held at once, with a permission and a channel each (1000,5000,10000)
+  --json FILE          all measurements
+`
+
+/** Compares the memory that an allocation takes, and whether it is given back. */
+export async function memory(args: string[]): Promise<void> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      servers: { type: 'string', default: 'batched,coturn' },
+      allocations: { type: 'string', default: '1000,5000,10000' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    process.stdout.write(USAGE)
+    return
+  }
+  requirePrograms('turnserver', 'taskset', 'ip')
+  const contenders = namedContenders(values.servers)
+  const counts = values.allocations.split(',').map((count) => wholeNumber('allocations', count))
+  const network = benchNetwork()
+  try {
+    const measurements: MemoryMeasurement[] = []
+    for (const count of counts) {
+      for (const contender of contenders) measurements.push(await measureMemory(contender, network, count))
+    }
+    process.stdout.write(`${network.description}\n\n${table(measurements)}\n`)
+    if (!values.json) return
+    const report = { description: network.description, measurements }
+    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
+  } finally {
+    network.remove()
+  }
+}
+
+function table(measurements: readonly MemoryMeasurement[]): string {
+  const kib = (bytes: number) => (bytes / 1024).toFixed(1)
+  return markdownTable([
+    ['server', 'allocations', 'KiB each', 'KiB each kept 30 s after', 'KiB each in socket queues'],
+    ...measurements.map(({ server, allocations, bytesEach, bytesKeptEach, kernelBytesEach }) => [
+      server,
+      String(allocations),
+      kib(bytesEach),
+      kib(bytesKeptEach),
+      kib(kernelBytesEach),
+    ]),
+  ])
+}
