@@ -7,15 +7,15 @@ import {
 } from '../../../relay/api/signed-credential.ts'
 import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
-import { userhash } from '../../../relay/stun/integrity.ts'
+import { longTermKey, userhash } from '../../../relay/stun/integrity.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { OFFERED_PASSWORD_ALGORITHMS, passwordKey } from '../../../relay/stun/password-algorithm.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
 import { sealAccessToken } from '../../support/access-token.ts'
 import { address, EPOCH_SECONDS, OTHER_USER, REALM, request, USER } from '../../support/turn-harness.ts'
 import type { Input } from '../input.ts'
-import { REST_SECRET, TOKEN_KEY, TOKEN_SERVER } from './machine-settings.ts'
-import type { FuzzedClient, MachineWorld } from './machine-world.ts'
+import { type FuzzedClient, REST_SECRET, SECOND_REALM, TOKEN_KEY, TOKEN_SERVER } from './machine-settings.ts'
+import type { MachineWorld } from './machine-world.ts'
 
 const ATTRIBUTES_MAX = 6
 const PEERS = [
@@ -72,6 +72,7 @@ const SIGNATURES = [
   'token',
   'stale-token',
   'cut-token',
+  'second-realm',
 ] as const
 
 /** A request as a client makes it, or nearly so. */
@@ -112,6 +113,7 @@ function sign(method: number, options: Signed, input: Input): Uint8Array {
   const how = input.pick(SIGNATURES)
   if (how === 'sha1') return request(method, { ...options, nonce: options.nonce ?? '' })
   if (how === 'token' || how === 'stale-token' || how === 'cut-token') return byToken(method, options, how)
+  if (how === 'second-realm') return bySecondRealm(method, options)
   const { username, password } = options.user
   const writer = new StunWriter().start(method, CLASS.Request, options.id)
   options.attributes(writer)
@@ -136,6 +138,18 @@ function byToken(method: number, options: Signed, how: 'token' | 'stale-token' |
   const token = how === 'stale-token' ? STALE_TOKEN : TOKEN
   writer.addBytes(ATTRIBUTE.AccessToken, how === 'cut-token' ? token.subarray(0, 40) : token)
   return writer.finish({ integrityKey: MAC_KEY, crypto: nodeCrypto, fingerprint: options.fingerprint })
+}
+
+/** A request of a user of the other realm. */
+function bySecondRealm(method: number, options: Signed): Uint8Array {
+  const { realm, credentials, origins } = SECOND_REALM
+  const { username, password } = credentials.users[0]!
+  const writer = new StunWriter().start(method, CLASS.Request, options.id)
+  options.attributes(writer)
+  writer.addText(ATTRIBUTE.Origin, origins[0]!).addText(ATTRIBUTE.Username, username)
+  writer.addText(ATTRIBUTE.Realm, realm).addText(ATTRIBUTE.Nonce, options.nonce ?? '')
+  const integrityKey = longTermKey(nodeCrypto, username, realm, password)
+  return writer.finish({ integrityKey, crypto: nodeCrypto, fingerprint: options.fingerprint })
 }
 
 /** A message whose MESSAGE-INTEGRITY-SHA256 has fewer bytes (RFC 8489 §14.6). */
@@ -180,6 +194,8 @@ export function attribute(world: MachineWorld, input: Input, writer: StunWriter)
     () => writer.addUint32(ATTRIBUTE.ChangeRequest, input.byte() % 8),
     () => writer.addUint32(ATTRIBUTE.ResponsePort, input.pick([0, 53, 1024, 4000, 4001]) * 65_536),
     () => writer.addBytes(ATTRIBUTE.Padding, new Uint8Array(input.byte() * 2)),
+    () => writer.addText(ATTRIBUTE.Origin, SECOND_REALM.origins[0]!),
+    () => writer.addText(ATTRIBUTE.Realm, SECOND_REALM.realm),
   ]
   input.pick(adds)()
 }

@@ -1,3 +1,4 @@
+import type { TransportAddress } from '../../../relay/stun/address.ts'
 import { turnServerConfig } from '../../../relay/turn/server-config.ts'
 import { address, OTHER_USER, relayConfigFor, USER } from '../../support/turn-harness.ts'
 
@@ -15,6 +16,12 @@ export const OWN = ['192.0.2.1', '2001:db8::1'] as const
 export const RELAY_PORTS = { min: 50_000, max: 50_007 }
 export const TOKEN_SERVER = 'a.example'
 export const TOKEN_KEY = { id: 'north', key: Buffer.alloc(32, 1).toString('base64') }
+export const SECOND_REALM = {
+  realm: 'second',
+  credentials: { users: [{ username: 'erin', password: 'exile' }] },
+  origins: ['http://second.example'],
+  limits: { allocations: 2 },
+}
 /** The other address of NAT discovery. */
 const SECOND = '192.0.2.2'
 /** The only peers outside the relay that a client may ever reach; at these ports. */
@@ -38,6 +45,13 @@ export const LINKS: readonly {
   { id: 7, transport: 'udp', local: `${SECOND}:3479` },
   { id: 8, transport: 'tcp', local: `${OWN[0]}:3478`, remote: '198.51.100.8:4001' },
 ]
+
+/** Who sends, and the nonce that it was given last. */
+export interface FuzzedClient {
+  readonly link: number
+  readonly from: TransportAddress
+  nonce: string | undefined
+}
 
 /** Who may send: a link and an address, some of them impossible. */
 export const CLIENTS = [
@@ -65,6 +79,7 @@ export interface Settings {
   readonly private: boolean
   readonly tcp: boolean
   readonly thirdParty: boolean
+  readonly secondRealm: boolean
 }
 
 export function settingsOf(bits: number): Settings {
@@ -81,6 +96,7 @@ export function settingsOf(bits: number): Settings {
     tcp: has(8),
     // Both together make a 401 that is too long.
     thirdParty: has(9) && !has(0),
+    secondRealm: has(10),
   }
 }
 
@@ -99,6 +115,7 @@ export function fuzzedConfig(settings: Settings, deny: readonly string[]) {
         ...(settings.thirdParty ? { thirdParty: { serverName: TOKEN_SERVER, keys: [TOKEN_KEY] } } : {}),
       },
       nonceKeys,
+      ...(settings.secondRealm ? { realms: [SECOND_REALM] } : {}),
       mobility: settings.mobility,
       ...(settings.software ? { software: 'turnfleet' } : {}),
       ...(settings.natDiscovery

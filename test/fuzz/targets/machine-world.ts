@@ -26,6 +26,7 @@ import { checkOutside, key, withRooms } from './machine-packets.ts'
 import { checkMeeting } from './machine-rules.ts'
 import {
   CLIENTS,
+  type FuzzedClient,
   fuzzedConfig,
   isReachable,
   LIMITS,
@@ -35,12 +36,6 @@ import {
   settingsOf,
 } from './machine-settings.ts'
 import { TcpPeers } from './machine-tcp-peers.ts'
-
-export interface FuzzedClient {
-  readonly link: number
-  readonly from: TransportAddress
-  nonce: string | undefined
-}
 
 /** A TURN server in virtual time; after every step what it said is compared with what a server may say. */
 export class MachineWorld {

@@ -74,6 +74,15 @@ export const machine: Target = {
       9, 8, 0, 2, 0, 0, 0, 0, 2, 1, 0, 7, 1, 2, 1, 2, 0, 1, 0, 0, 2, 1, 0, 8, 1, 2, 1, 2, 0, 1, 0, 0, 2, 1, 0,
       9, 1, 2, 1, 2,
     ],
+    // A user of a second realm: two allocations, one too many, and one of another realm's user.
+    [
+      [9, 8, 0, 4],
+      [0, 0, 0, 0, 2, 1, 0, 10, 1, 2, 1, 2],
+      [0, 1, 0, 0, 2, 1, 0, 10, 1, 2, 1, 2],
+      [0, 6, 0, 0, 2, 1, 0, 10, 1, 2, 1, 2],
+      [0, 6, 0, 0, 0, 2, 0],
+      [0, 0, 3, 0, 2, 3, 0, 10, 1, 2, 1, 0],
+    ].flat(),
     // Signed credentials of one tenant.
     [0, 0, 0, 6, 0, 1, 0, 0, 1, 0, 6, 0, 1, 0, 0, 1, 0, 7, 0, 1, 0, 0, 0, 1, 6, 0, 2, 0, 2],
     // Drained, redirected, revoked; an ICMP error for what was sent.
@@ -93,6 +102,7 @@ export const machine: Target = {
     [9, 8, 0, 1],
     [9, 8, 2, 2],
     [9, 8, 254, 3],
+    [9, 8, 2, 4],
     [11, 0, 0],
     [11, 3, 0, 0],
     [9, 9],
