@@ -79,6 +79,30 @@ test('ranges of the cluster that the configuration denies are refused, although 
   assert.equal(relay.client.permit('10.0.0.1:1')?.code, 0)
 })
 
+test('pods, Services and nodes that the operator names are refused on every path, though a wider network is allowed', () => {
+  const relay = dual({
+    peers: {
+      allow: ['10.0.0.0/8', '203.0.113.0/24'],
+      internal: ['10.96.0.0/12', '10.244.0.0/16'],
+      nodes: ['203.0.113.11', '10.0.0.7'],
+    },
+  })
+  const { harness, client, relayed } = relay
+  const cluster = ['10.96.0.1', '10.96.0.10', '10.244.3.4']
+  for (const ip of cluster.flatMap((each) => [each, ...disguises(each)])) assertRefused(relay, at(ip))
+  assert.equal(client.permit(at('10.1.2.3'))?.code, 0, 'what is beside them is allowed')
+  // A node is where another relay may be: its relay ports are peers, the kubelet and node ports are not.
+  assert.equal(client.permit(at('203.0.113.11', 50_500))?.code, 0)
+  for (const port of [22, 443, 6443, 10_250, 30_080]) {
+    assert.equal(client.bind(0x4000, at('203.0.113.11', port))?.code, 403, String(port))
+    assert.equal(client.send(at('203.0.113.11', port), 'x'), undefined, String(port))
+    assert.equal(harness.fromPeer(relayed[0]!, at('203.0.113.11', port), 'x'), undefined, String(port))
+  }
+  assert.equal(client.send(at('203.0.113.11', 50_500), 'x')?.to, '203.0.113.11:50500')
+  assert.equal(harness.fromPeer(relayed[0]!, at('203.0.113.11', 50_500), 'x')?.target, 'client')
+  assert.equal(client.send(at('10.0.0.7', 10_250), 'x'), undefined)
+})
+
 test('RFC 8656 §21.2.1: a loop over relayed addresses forwards one packet for one packet', () => {
   const harness = new TurnHarness()
   const [a, b] = [harness.client('198.51.100.7:1'), harness.client('198.51.100.8:2')]
