@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -93,9 +94,30 @@ async function allocate(t: TestContext, server: IceServer | undefined) {
   const port = udpPort(server)
   const { username = '', credential = '' } = server ?? {}
   const client = await new UdpClient({ port, username, password: credential }).open()
-  await client.allocate()
   t.after(() => client.close())
+  await client.allocate()
   return { client, port }
+}
+
+/** Events of the fleet, the newest last, as they come until the test ends. */
+async function readEvents(t: TestContext, url: string): Promise<Partial<Record<string, string>>[]> {
+  const request = get(url, { agent: false })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  t.after(() => void request.destroy())
+  assert.equal(response.headers['content-type'], 'text/event-stream')
+  const events: Partial<Record<string, string>>[] = []
+  let text = ''
+  response.on('error', () => undefined)
+  response.on('data', (chunk) => {
+    text += String(chunk)
+    const parts = text.split('\n\n')
+    text = parts.pop() ?? ''
+    for (const part of parts) {
+      const data = /^data: (.*)$/m.exec(part)?.[1]
+      if (data !== undefined) events.push(JSON.parse(data) as Partial<Record<string, string>>)
+    }
+  })
+  return events
 }
 
 function isAlive(pid: number): boolean {
@@ -159,6 +181,7 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
   })
 
   test('a revoked user loses the calls on every relay within a report, and gets no new ones, until taken back', async (t) => {
+    const events = await readEvents(t, `${url}/v1/clusters/here/test/events`)
     const servers = await ice()
     const calls = await Promise.all(servers.map((server) => allocate(t, server)))
     const path = `${url}/v1/clusters/here/test/revocations`
@@ -185,6 +208,10 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
     t.diagnostic(
       `POST to the end of the calls on both relays: ${Math.round(performance.now() - postedAtMs)} ms`,
     )
+    await eventually('both ends in the event stream', 10_000, () => {
+      const ends = events.filter(({ kind, reason }) => kind === 'closed' && reason === 'revoked')
+      return new Set(ends.map(({ relay }) => relay)).size === 2 ? true : undefined
+    })
     await eventually('no call', 5000, async () => ((await active()) === 0 ? true : undefined))
     await assert.rejects(allocate(t, servers[0]), /403/)
     const undone = await fetch(`${path}/${revocation.id}`, { method: 'DELETE' })

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { RevocationList } from '../../relay/api/revocations.ts'
 import type { ClusterKey } from '../controller/contract.ts'
 import { HttpError } from '../http/http-error.ts'
@@ -14,9 +15,12 @@ export class RevocationFiles implements RevocationStore {
     this.#state = state
   }
 
+  /** The file of a cluster, in a folder that is there: relays can watch it before there is a file. */
   path(key: ClusterKey): string {
     const [namespace = '', name = ''] = key.split('/')
-    return this.#state.revocations(namespace, name)
+    const path = this.#state.revocations(namespace, name)
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    return path
   }
 
   /** Undefined: the file is malformed. */

@@ -92,5 +92,6 @@ test('a report carries a bounded batch, which stays until it is answered; what d
     carried += batch === first ? batch.events.length : batch.events.length
     events.confirm(batch)
   }
+  assert.ok(second.dropped > 0)
   assert.equal(carried + second.dropped, 10 * EVENTS_PER_REPORT_MAX)
 })
