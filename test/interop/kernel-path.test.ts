@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { chmodSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import type { KernelOffload } from '../../relay/io/linux/kernel/kernel-offload.ts'
 import type { AddressFamily } from '../../relay/stun/address.ts'
 import { RelayChild } from '../../relay/testing/relay-child.ts'
-import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
 import { transcript } from './kernel/transcript.ts'
-import { Call, CONFIG, configOf, datagram, PORT, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
+import { Call, CONFIG, datagram, PORT, payload, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
 
 const FAMILIES = [4, 6] as const satisfies readonly AddressFamily[]
 const CHANNEL = 0x4001
@@ -19,10 +17,6 @@ const COMBINATIONS = [true, false].flatMap((pending) =>
     FAMILIES.flatMap((peer) => [undefined, CHANNEL].map((channel) => ({ pending, client, peer, channel }))),
   ),
 )
-
-function payload(size: number): Uint8Array {
-  return Uint8Array.from({ length: size }, (_, i) => i * 31 + size)
-}
 
 const skip = whyNot() ?? false
 
@@ -116,31 +110,41 @@ describe('the kernel path', { skip }, () => {
     assert.equal(world.throughMachine, before + 2)
   })
 
-  it('forwards no packet under a permission that has expired, however slow the relay is', async () => {
-    const call = await Call.open(namespaces, world.ports, {})
-    await call.toPeer(payload(100))
-    const offload = world.io.offload as KernelOffload
-    const { setPermissionEnd } = offload
-    offload.tick(performance.now())
-    await call.toPeer(payload(100))
-    // What the machine said of the end is what counts: nobody has to come back to take the permission away.
-    const handle = world.lastPermission
-    setPermissionEnd.call(offload, handle, performance.now() - 1)
-    const before = world.throughMachine
-    await call.toPeer(payload(100))
-    assert.equal(world.throughMachine, before + 1)
+  it('finds the addresses of sockets that are bound to none', async () => {
+    const everywhere = await startWorld(namespaces, { unspecified: true })
+    try {
+      for (const family of FAMILIES) {
+        const options = { client: family, peer: family, channel: CHANNEL }
+        const call = await Call.open(namespaces, everywhere.ports, options)
+        await call.toPeer(payload(100), CHANNEL)
+        const before = everywhere.throughMachine
+        assert.deepEqual(await call.toPeer(payload(100), CHANNEL), Buffer.from(payload(100)))
+        call.heard(await call.toClient(payload(200)), CHANNEL, payload(200))
+        assert.equal(everywhere.throughMachine, before)
+      }
+    } finally {
+      await everywhere.stop()
+    }
   })
 
-  it('forwards nothing once the relay has not said for ten seconds that it lives', async () => {
-    const call = await Call.open(namespaces, world.ports, {})
-    await call.toPeer(payload(100))
-    const before = world.throughMachine
-    world.io.offload!.tick(performance.now() - 10_001)
-    await call.toPeer(payload(100))
-    assert.equal(world.throughMachine, before + 1)
+  it('goes by the MTU and the routes of now', async () => {
+    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
+    await call.toPeer(payload(1300), CHANNEL)
+    let before = world.throughMachine
+    namespaces.ip('relay', 'link', 'set', 'peer', 'mtu', '1300')
     world.tick()
-    await call.toPeer(payload(100))
-    assert.equal(world.throughMachine, before + 1)
+    assert.deepEqual(await call.toPeer(payload(1300), CHANNEL), Buffer.from(payload(1300)))
+    assert.equal(world.throughMachine, ++before)
+    namespaces.ip('relay', 'link', 'set', 'peer', 'mtu', '1500')
+    namespaces.ip('peer', 'addr', 'add', '10.214.2.77/24', 'dev', 'veth')
+    namespaces.ip('relay', 'route', 'add', `${ADDRESS.peer[4]}/32`, 'via', '10.214.2.77')
+    world.tick()
+    assert.deepEqual(await call.toPeer(payload(1300), CHANNEL), Buffer.from(payload(1300)))
+    assert.equal(world.throughMachine, before)
+    namespaces.ip('relay', 'route', 'replace', 'unreachable', `${ADDRESS.peer[4]}/32`)
+    world.tick()
+    await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
+    namespaces.ip('relay', 'route', 'del', 'unreachable', `${ADDRESS.peer[4]}/32`)
   })
 
   it('does to a thousand packets of all kinds what the batched sockets do', async () => {
@@ -156,60 +160,6 @@ describe('the kernel path', { skip }, () => {
       assert.deepEqual(kernel.traffic, sockets.traffic)
     } finally {
       await batched.stop()
-    }
-  })
-
-  it('takes back what a new peer policy forbids', async () => {
-    const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
-    await call.toPeer(payload(100), CHANNEL)
-    await call.toPeer(payload(100), CHANNEL)
-    world.machine.updateConfig(turnServerConfig(configOf({ peers: { allow: [ADDRESS.peer[6]] } })))
-    await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
-    await quiet(call.client, () => call.sendToClient(payload(100)))
-    world.machine.updateConfig(turnServerConfig(configOf()))
-  })
-
-  for (const [what, limits, packets] of [
-    ['packet rate', { packetsPerSecondPerAllocation: 50 }, 50],
-    ['byte rate', { bytesPerSecondPerAllocation: 8000 }, 50],
-  ] as const) {
-    it(`holds the ${what} of an allocation, both ways and through the machine together`, async () => {
-      world.machine.updateConfig(turnServerConfig(configOf({ limits })))
-      const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
-      const started = performance.now()
-      await call.toPeer(payload(160), CHANNEL)
-      let heard = 1
-      call.peer.on('message', () => heard++)
-      call.client.on('message', (message) => {
-        if (message[0] === CHANNEL >> 8) heard++
-      })
-      const dropped = world.machine.counters.drops['rate-limit']
-      for (let i = 0; i < 150; i++) {
-        // Every tenth packet has a DONT-FRAGMENT, which the program leaves to the machine.
-        if (i % 10 === 0) call.sendRaw(call.indication(payload(160), 'dont-fragment'))
-        else call.sendToPeer(payload(160), CHANNEL)
-        call.sendToClient(payload(160))
-      }
-      await call.settled()
-      world.tick()
-      const most = packets + ((performance.now() - started) * packets) / 1000
-      assert.ok(heard >= packets && heard <= most + 1, `${heard} packets passed, and at most ${most} may`)
-      assert.equal(world.machine.counters.drops['rate-limit'] - dropped, 301 - heard)
-      world.machine.updateConfig(turnServerConfig(configOf()))
-    })
-  }
-
-  it('leaves what its maps have no room for to the machine', async () => {
-    const small = await startWorld(namespaces, { allocations: 1 })
-    try {
-      const first = await Call.open(namespaces, small.ports, { channel: CHANNEL })
-      const second = await Call.open(namespaces, small.ports, { channel: CHANNEL })
-      for (const call of [first, second]) await call.toPeer(payload(100), CHANNEL)
-      const before = small.throughMachine
-      for (const call of [first, second]) await call.toPeer(payload(100), CHANNEL)
-      assert.equal(small.throughMachine, before + 1)
-    } finally {
-      await small.stop()
     }
   })
 

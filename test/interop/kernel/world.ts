@@ -51,7 +51,7 @@ export class RelayWorld {
   readonly ports: Record<AddressFamily, number> = { 4: 0, 6: 0 }
   readonly io: RelayIo
 
-  constructor(io: RelayIo) {
+  constructor(io: RelayIo, config: Partial<RelayConfigInput> = {}) {
     this.io = io
     const { offload } = io
     const open = offload?.openPermission.bind(offload)
@@ -62,7 +62,7 @@ export class RelayWorld {
       }
     }
     this.machine = new TurnServer({
-      config: turnServerConfig(configOf()),
+      config: turnServerConfig(configOf(config)),
       crypto: nodeCrypto,
       dontFragment: true,
       offload: io.offload,
@@ -75,10 +75,10 @@ export class RelayWorld {
     })
   }
 
-  async start(): Promise<this> {
+  async start(listeners: Record<AddressFamily, string>): Promise<this> {
     this.shard.start()
     for (const family of [4, 6] as const) {
-      const bound = await this.io.listen({ protocol: 'udp', address: ADDRESS.listener[family], port: 0 })
+      const bound = await this.io.listen({ protocol: 'udp', address: listeners[family], port: 0 })
       this.ports[family] = bound.port
     }
     return this
@@ -101,6 +101,11 @@ export class RelayWorld {
     this.shard.batchEnd()
     await this.io.close()
   }
+}
+
+/** So many bytes, others for each length. */
+export function payload(size: number): Uint8Array {
+  return Uint8Array.from({ length: size }, (_, i) => i * 31 + size)
 }
 
 /** A client with an allocation, and a peer. */
@@ -238,10 +243,17 @@ export class Call {
 /** A relay; this thread is in the relay's namespace from then on. */
 export async function startWorld(
   namespaces: Namespaces,
-  io: 'batched' | { readonly allocations: number } = { allocations: ALLOCATIONS },
+  io: 'batched' | { readonly allocations?: number; readonly unspecified?: boolean } = {},
 ): Promise<RelayWorld> {
   enterNamespace(namespaces.relayName)
-  return new RelayWorld(io === 'batched' ? new LinuxIo() : new KernelIo(io.allocations)).start()
+  if (io === 'batched') return new RelayWorld(new LinuxIo()).start(ADDRESS.listener)
+  const kernel = new KernelIo(io.allocations ?? ALLOCATIONS)
+  if (!io.unspecified) return new RelayWorld(kernel).start(ADDRESS.listener)
+  const addresses = [
+    { advertise: ADDRESS.relay[4], bind: '0.0.0.0' },
+    { advertise: ADDRESS.relay[6], bind: '::' },
+  ]
+  return new RelayWorld(kernel, { relay: { addresses } }).start({ 4: '0.0.0.0', 6: '::' })
 }
 
 /** Does something of which a socket must not hear. */

@@ -11,9 +11,10 @@ import {
 } from '../../../turn/offload.ts'
 import { Memory } from '../memory.ts'
 import { BPF_MEMORY_BYTES, BpfCalls } from './bpf-calls.ts'
+import { writeAllocation, writePermission } from './entries.ts'
 import { closeHop, localAddress, writeHop } from './hops.ts'
 import { clientKey, numberKey, pairKey, peerKey, relayKey } from './keys.ts'
-import { ALLOCATION, CHANNEL, PERMISSION, TOTALS, writeAddress } from './layout.ts'
+import { ALLOCATION, CHANNEL, PERMISSION, TOTALS } from './layout.ts'
 import type { MappedArray } from './mapped-array.ts'
 import { type MapSizes, Maps } from './maps.ts'
 import { Program } from './program.ts'
@@ -25,8 +26,8 @@ import { Slots } from './slots.ts'
 const LEASE_MS = 10_000
 /** The program's clock is behind by up to a tick, 10 ms where that is longest: what ends, ends so much earlier for it. */
 const CLOCK_LAG_MS = 10
-/** A route is asked for again after so many ticks: routes and path MTUs change. */
-const ROUTE_TICKS = 10
+/** Routes that one tick asks for again, as they and path MTUs change: at some ten microseconds each. */
+const ROUTES_PER_TICK = 100
 
 interface OpenAllocation {
   readonly client: TransportAddress
@@ -64,7 +65,7 @@ export class KernelOffload implements Offload {
   readonly #data = newOffloadedData()
   /** What to add to a time of `performance.now` for one of CLOCK_MONOTONIC, which the program reads. */
   readonly #clockOffsetNs = hrtime.bigint() - BigInt(Math.round(performance.now() * 1e6))
-  #ticks = 0
+  #nextRoute = 0
 
   /** Throws where the kernel or the rights for it are missing. */
   constructor(sizes: MapSizes) {
@@ -93,18 +94,7 @@ export class KernelOffload implements Offload {
     const slot = route ? this.#allocationSlots.take(performance.now()) : -1
     if (!route || slot < 0) return REFUSED
     const listener = localAddress(options.listener, route)
-    const { allocations } = this.#maps
-    const at = allocations.at(slot)
-    const { view } = allocations
-    allocations.clear(slot)
-    writeAddress(view, at + ALLOCATION.client, client)
-    writeAddress(view, at + ALLOCATION.listener, listener)
-    view.setUint16(at + ALLOCATION.clientPort, client.port)
-    view.setUint16(at + ALLOCATION.listenerPort, listener.port)
-    view.setUint8(at + ALLOCATION.family, client.family)
-    view.setUint8(at + ALLOCATION.dontFragment, options.dontFragment ? 1 : 0)
-    writeHop(allocations, at + ALLOCATION.hop, route)
-    writeRates(allocations, at, options.rates)
+    writeAllocation(this.#maps.allocations, slot, { ...options, listener }, route)
     const key = clientKey(client, listener)
     if (!this.#maps.point('by_client', key, slot)) {
       this.#allocationSlots.putBack(slot)
@@ -140,17 +130,7 @@ export class KernelOffload implements Offload {
     if (!route || slot < 0) return REFUSED
     const peer = options.peer.clone()
     const relay = localAddress(options.relay, route)
-    const { permissions } = this.#maps
-    const at = permissions.at(slot)
-    const { view } = permissions
-    permissions.clear(slot)
-    view.setUint32(at + PERMISSION.allocation, allocation, true)
-    view.setUint8(at + PERMISSION.family, peer.family)
-    view.setUint8(at + PERMISSION.anyPort, options.anyPort ? 1 : 0)
-    writeAddress(view, at + PERMISSION.peer, peer)
-    writeAddress(view, at + PERMISSION.relay, relay)
-    view.setUint16(at + PERMISSION.relayPort, relay.port)
-    writeHop(permissions, at + PERMISSION.hop, route)
+    writePermission(this.#maps.permissions, slot, allocation, { ...options, relay }, route)
     this.setPermissionEnd(slot, options.untilMs)
     const key = peerKey(allocation, peer)
     if (!this.#pointRelay(open, allocation, relay) || !this.#maps.point('by_peer', key, slot)) {
@@ -242,15 +222,18 @@ export class KernelOffload implements Offload {
 
   tick(now: number): void {
     this.#maps.lease.set64(0, this.#kernelTime(now + LEASE_MS - CLOCK_LAG_MS))
-    this.#ticks++
-    const { allocations, permissions } = this.#maps
-    for (let slot = this.#ticks % ROUTE_TICKS; slot < this.#allocations.length; slot += ROUTE_TICKS) {
-      const open = this.#allocations[slot]
-      if (open) this.#renewHop(allocations, allocations.at(slot) + ALLOCATION.hop, open.client, open.listener)
-    }
-    for (let slot = this.#ticks % ROUTE_TICKS; slot < this.#permissions.length; slot += ROUTE_TICKS) {
-      const open = this.#permissions[slot]
-      if (open) this.#renewHop(permissions, permissions.at(slot) + PERMISSION.hop, open.peer, open.relay)
+    const { length } = this.#allocations
+    const end = length + this.#permissions.length
+    let asked = 0
+    for (let step = 0; step < end && asked < ROUTES_PER_TICK; step++) {
+      this.#nextRoute = (this.#nextRoute + 1) % end
+      const isAllocation = this.#nextRoute < length
+      if (
+        isAllocation
+          ? this.#renewAllocation(this.#nextRoute)
+          : this.#renewPermission(this.#nextRoute - length)
+      )
+        asked++
     }
   }
 
@@ -266,6 +249,21 @@ export class KernelOffload implements Offload {
   #route(to: TransportAddress, from: TransportAddress): Route | undefined {
     const route = this.#routes.find(to, from)
     return route && this.#program.attach(route.interfaceIndex) ? route : undefined
+  }
+
+  /** False where there is none. */
+  #renewAllocation(slot: number): boolean {
+    const open = this.#allocations[slot]
+    const { allocations } = this.#maps
+    if (open) this.#renewHop(allocations, allocations.at(slot) + ALLOCATION.hop, open.client, open.listener)
+    return open !== undefined
+  }
+
+  #renewPermission(slot: number): boolean {
+    const open = this.#permissions[slot]
+    const { permissions } = this.#maps
+    if (open) this.#renewHop(permissions, permissions.at(slot) + PERMISSION.hop, open.peer, open.relay)
+    return open !== undefined
   }
 
   #renewHop(array: MappedArray, at: number, to: TransportAddress, from: TransportAddress): void {

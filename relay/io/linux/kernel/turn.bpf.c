@@ -1,7 +1,7 @@
 // Forwards application data of TURN between clients on UDP and their peers (RFC 8656 §11, §12), at the ingress
 // of an Ethernet interface. What it may forward stands in maps that the relay fills; all else goes up to the
-// relay untouched. See docs/adr/ for the why, layout.ts for the same structures in TypeScript, and
-// scripts/build-bpf.ts for the command that compiles this file.
+// relay untouched. docs/adr/0009 says why, layout.ts has the same structures in TypeScript, and scripts/build-bpf.ts
+// the command that compiles this file.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -20,8 +20,7 @@
 #define ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 #define PASS_ON (-1) // TCX_NEXT
-#define AF_INET 2
-#define AF_INET6 10
+#define PACKET_HOST 0
 
 #define COOKIE 0x2112A442
 #define SEND_INDICATION 0x0016
@@ -724,6 +723,8 @@ int turn(struct __sk_buff *skb) {
   __u32 zero = 0;
   // Packets that stand for several are cut by the kernel on their way to the relay's socket.
   if (skb->gso_size) return PASS_ON;
+  // What is another host's, or belongs to a VLAN's own interface, comes by here as well.
+  if (skb->pkt_type != PACKET_HOST || skb->vlan_present) return PASS_ON;
   if (!read_packet(skb, &p)) return PASS_ON;
   // At most a tick behind, which the relay's ends and lease allow for.
   __u64 now = bpf_ktime_get_coarse_ns();
