@@ -62,10 +62,10 @@ describe('the chart', () => {
     assert.ok(leases(await render('leaderElection=true', 'replicas=2')) > 0)
   })
 
-  it('serves single namespaces by Roles, with nothing cluster-wide but nodes and questions', async () => {
+  it('serves single namespaces by Roles, with nothing cluster-wide but nodes, networks and questions', async () => {
     const objects = await render('watchNamespaces={a,b}')
     const wide = rulesOf(objects, 'ClusterRole').flatMap(({ resources }) => resources)
-    assert.deepEqual(wide.sort(), ['nodes', 'subjectaccessreviews', 'tokenreviews'])
+    assert.deepEqual(wide.sort(), ['nodes', 'servicecidrs', 'subjectaccessreviews', 'tokenreviews'])
     for (const namespace of ['a', 'b']) {
       assert.ok(objects.some(({ kind, metadata }) => kind === 'Role' && metadata.namespace === namespace))
     }
