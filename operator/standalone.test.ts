@@ -17,6 +17,13 @@ import type { ClusterView } from './http/cluster-view.ts'
 const STANDALONE = fileURLToPath(new URL('./standalone.ts', import.meta.url))
 const LOOK_EVERY_MS = 100
 
+/**
+ * Of this process alone: a fleet looks for free ports from here up, and another one that starts on this machine at
+ * the same moment would find the same, and answer its clients with 401.
+ */
+const FIRST_PORT = 10_000 + (process.pid % 1_000) * 20
+const PORTS = { udp: FIRST_PORT, tls: FIRST_PORT + 10 }
+
 function clusterFile(replicas: number): string {
   return `apiVersion: turnfleet.dev/v1alpha1
 kind: TurnCluster
@@ -25,8 +32,8 @@ spec:
   realm: turn.example.org
   replicas: ${replicas}
   listeners:
-    - {name: udp, protocol: UDP, port: 23478}
-    - {name: tls, protocol: TLS, port: 25349}
+    - {name: udp, protocol: UDP, port: ${PORTS.udp}}
+    - {name: tls, protocol: TLS, port: ${PORTS.tls}}
   tls: {secretName: test-tls}
 `
 }
@@ -255,7 +262,7 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
   })
 
   test('a mistake in the file changes nothing and is told with its line', async () => {
-    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1).replace('port: 23478', 'port: 0'))
+    writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1).replace(`port: ${PORTS.udp}`, 'port: 0'))
     await running.line(/fleet\.yaml:8: spec\.listeners\[0\]\.port: .*\(the fleet stays as it was\)/, 5000)
     assert.equal((await ice()).length, 1)
     writeFileSync(join(directory, 'fleet.yaml'), clusterFile(1))
