@@ -12,7 +12,7 @@ export interface Offload {
   setRates(allocation: number, rates: OffloadedRates): void
   /** Lets data pass to and from an IP address, on ports that `anyPort` says. */
   openPermission(allocation: number, options: OffloadedPermissionOptions): number
-  setPermissionEnd(permission: number, untilMs: number): void
+  setPermission(permission: number, anyPort: boolean, untilMs: number): void
   closePermission(permission: number): void
   openChannel(permission: number, number: number, peerPort: number, untilMs: number): number
   setChannelEnd(channel: number, untilMs: number): void

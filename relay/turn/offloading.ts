@@ -44,7 +44,7 @@ export class Offloading {
       if (permission.offloaded === REFUSED) permission.offloaded = UNTRIED
       if (permission.offloaded < 0) continue
       if (isEligible(permission))
-        offload.setPermissionEnd(permission.offloaded, this.#end(allocation, permission))
+        offload.setPermission(permission.offloaded, isAnyPort(permission), this.#end(allocation, permission))
       else this.#forgetWithChannels(allocation, permission)
     }
     for (const channel of allocation.channels) {
@@ -100,7 +100,7 @@ export class Offloading {
     return this.#offload.openPermission(allocation.offloaded, {
       peer: permission.address,
       relay: boundTo(relay),
-      anyPort: permission.verdict === 'allowed',
+      anyPort: isAnyPort(permission),
       untilMs: this.#end(allocation, permission),
     })
   }
@@ -161,6 +161,10 @@ export class Offloading {
 /** Peers that are this relay itself take the way through the machine, which knows who of them is live. */
 function isEligible({ verdict }: Permission): boolean {
   return verdict === 'public' || verdict === 'allowed'
+}
+
+function isAnyPort({ verdict }: Permission): boolean {
+  return verdict === 'allowed'
 }
 
 /** Datagrams of such a client look on the wire as they do to the machine. */

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import type { KernelOffload } from '../../relay/io/linux/kernel/kernel-offload.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
 import { Call, configOf, payload, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
@@ -28,13 +27,8 @@ describe('the limits of the kernel path', { skip }, () => {
   it('forwards no packet under a permission that has expired, however slow the relay is', async () => {
     const call = await Call.open(namespaces, world.ports, {})
     await call.toPeer(payload(100))
-    const offload = world.io.offload as KernelOffload
-    const { setPermissionEnd } = offload
-    offload.tick(performance.now())
-    await call.toPeer(payload(100))
     // What the machine said of the end is what counts: nobody has to come back to take the permission away.
-    const handle = world.lastPermission
-    setPermissionEnd.call(offload, handle, performance.now() - 1)
+    world.io.offload!.setPermission(world.lastPermission, true, performance.now() - 1)
     const before = world.throughMachine
     await call.toPeer(payload(100))
     assert.equal(world.throughMachine, before + 1)
@@ -60,6 +54,17 @@ describe('the limits of the kernel path', { skip }, () => {
     await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
     await quiet(call.client, () => call.sendToClient(payload(100)))
     world.machine.updateConfig(turnServerConfig(configOf()))
+  })
+
+  it('admits the ports of a peer that the policy of now admits', async () => {
+    const call = await Call.open(namespaces, world.ports, { from: 700 })
+    await call.toPeer(payload(100))
+    const before = world.throughMachine
+    await call.toPeer(payload(100))
+    assert.equal(world.throughMachine, before)
+    world.io.offload!.setPermission(world.lastPermission, false, performance.now() + 10_000)
+    await call.toPeer(payload(100))
+    assert.equal(world.throughMachine, before + 1)
   })
 
   for (const [what, limits, packets] of [

@@ -16,6 +16,7 @@ interface FakeAllocation {
 interface FakePermission {
   readonly allocation: number
   readonly options: OffloadedPermissionOptions
+  anyPort: boolean
   untilMs: number
 }
 interface FakeChannel {
@@ -51,10 +52,10 @@ export class FakeOffload implements Offload {
   /** Whether a Send indication of a client would go to a peer, and what the peer sends to the client. */
   passes(client: string, peer: TransportAddress, now: number): boolean {
     return [...this.permissions.values()].some(
-      ({ allocation, options, untilMs }) =>
+      ({ allocation, options, anyPort, untilMs }) =>
         formatAddress(this.allocations.get(allocation)!.options.client) === client &&
         options.peer.sameIp(peer) &&
-        (options.anyPort || peer.port >= 1024 || peer.port === 443) &&
+        (anyPort || peer.port >= 1024 || peer.port === 443) &&
         untilMs > now,
     )
   }
@@ -76,12 +77,19 @@ export class FakeOffload implements Offload {
 
   openPermission(allocation: number, options: OffloadedPermissionOptions): number {
     if (this.permissions.size >= this.room) return REFUSED
-    this.permissions.set(++this.#last, { allocation, options, untilMs: options.untilMs })
+    this.permissions.set(++this.#last, {
+      allocation,
+      options,
+      anyPort: options.anyPort,
+      untilMs: options.untilMs,
+    })
     return this.#last
   }
 
-  setPermissionEnd(permission: number, untilMs: number): void {
-    this.permissions.get(permission)!.untilMs = untilMs
+  setPermission(permission: number, anyPort: boolean, untilMs: number): void {
+    const open = this.permissions.get(permission)!
+    open.anyPort = anyPort
+    open.untilMs = untilMs
   }
 
   closePermission(permission: number): void {

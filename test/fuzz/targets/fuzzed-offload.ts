@@ -59,7 +59,7 @@ export class FuzzedOffload implements Offload {
     return this.#last
   }
 
-  setPermissionEnd(permission: number, untilMs: number): void {
+  setPermission(permission: number, _anyPort: boolean, untilMs: number): void {
     this.#permissions.get(permission)!.untilMs = untilMs
   }
 

@@ -102,8 +102,8 @@ export class Namespaces {
   }
 
   /** A UDP socket of a place. */
-  socket(place: 'client' | 'peer', family: AddressFamily): dgram.Socket {
-    const bind = parseAddress(ADDRESS[place][family], 0)!
+  socket(place: 'client' | 'peer', family: AddressFamily, port = 0): dgram.Socket {
+    const bind = parseAddress(ADDRESS[place][family], port)!
     const { fd } = inNamespace(NAMESPACE(place), () =>
       this.#factory.open({ bind, bufferBytes: BUFFER_BYTES, dontFragment: false }),
     )

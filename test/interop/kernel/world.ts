@@ -137,14 +137,17 @@ export class Call {
       client = 4,
       peer = 4,
       channel,
+      from = 0,
     }: {
       client?: AddressFamily
       peer?: AddressFamily
       channel?: number | undefined
+      /** The peer's port; absent: one that the system chooses. */
+      from?: number
     },
   ): Promise<Call> {
     const server = { port: ports[client], address: ADDRESS.listener[client] }
-    const sockets = [namespaces.socket('client', client), namespaces.socket('peer', peer)] as const
+    const sockets = [namespaces.socket('client', client), namespaces.socket('peer', peer, from)] as const
     const call = new Call(...sockets, server, peer)
     call.turn.allocate(performance.now(), { family: peer })
     const { relayed } = await call.until('allocated')

@@ -131,10 +131,10 @@ export class KernelOffload implements Offload {
     const peer = options.peer.clone()
     const relay = localAddress(options.relay, route)
     writePermission(this.#maps.permissions, slot, allocation, { ...options, relay }, route)
-    this.setPermissionEnd(slot, options.untilMs)
+    this.#setPermissionEnd(slot, options.untilMs)
     const key = peerKey(allocation, peer)
     if (!this.#pointRelay(open, allocation, relay) || !this.#maps.point('by_peer', key, slot)) {
-      this.setPermissionEnd(slot, 0)
+      this.#setPermissionEnd(slot, 0)
       this.#permissionSlots.putBack(slot)
       return REFUSED
     }
@@ -142,15 +142,16 @@ export class KernelOffload implements Offload {
     return slot
   }
 
-  setPermissionEnd(slot: number, untilMs: number): void {
+  setPermission(slot: number, anyPort: boolean, untilMs: number): void {
     const { permissions } = this.#maps
-    permissions.set64(permissions.at(slot) + PERMISSION.until, this.#kernelTime(untilMs - CLOCK_LAG_MS))
+    permissions.view.setUint8(permissions.at(slot) + PERMISSION.anyPort, anyPort ? 1 : 0)
+    this.#setPermissionEnd(slot, untilMs)
   }
 
   closePermission(slot: number): void {
     const open = this.#permissions[slot]
     if (!open) return
-    this.setPermissionEnd(slot, 0)
+    this.#setPermissionEnd(slot, 0)
     this.#maps.remove('by_peer', open.key)
     this.#permissions[slot] = undefined
     this.#permissionSlots.give(slot, performance.now())
@@ -279,6 +280,11 @@ export class KernelOffload implements Offload {
     if (!this.#maps.point('by_relay', key, slot)) return false
     open.relayKeys.set(name, key)
     return true
+  }
+
+  #setPermissionEnd(slot: number, untilMs: number): void {
+    const { permissions } = this.#maps
+    permissions.set64(permissions.at(slot) + PERMISSION.until, this.#kernelTime(untilMs - CLOCK_LAG_MS))
   }
 
   #kernelTime(ms: number): bigint {
