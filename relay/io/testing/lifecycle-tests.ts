@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { describe, it } from 'node:test'
+import type { RelayIo } from '../io.ts'
 import { selfSigned } from './certificate.ts'
 import { bindingRequest } from './frames.ts'
 import { type CreateIo, literal, started, tcpClient, udpPeer } from './setup.ts'
+
+const PORT_TRIES_MAX = 5
 
 /** Clock, listeners that cannot be had, and the end. */
 export function lifecycleTests(create: CreateIo): void {
@@ -49,8 +52,7 @@ export function lifecycleTests(create: CreateIo): void {
     it('of one port on both families do not disturb each other', async (t) => {
       const { io } = started(t, create)
       for (const protocol of ['udp', 'tcp'] as const) {
-        const { port } = await io.listen({ protocol, address: '::', port: 0 })
-        await io.listen({ protocol, address: '0.0.0.0', port })
+        await onBothFamilies(io, protocol)
       }
     })
 
@@ -101,4 +103,18 @@ export function lifecycleTests(create: CreateIo): void {
 /** The sockets that this process has open. */
 function sockets(): string[] {
   return process.getActiveResourcesInfo().filter((kind) => /^(udp|tcp|tls)/i.test(kind))
+}
+
+/** Another program may have the port that the system chose for one family on the other. */
+async function onBothFamilies(io: RelayIo, protocol: 'udp' | 'tcp'): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    const { id, port } = await io.listen({ protocol, address: '::', port: 0 })
+    try {
+      await io.listen({ protocol, address: '0.0.0.0', port })
+      return
+    } catch (error) {
+      if (tries === PORT_TRIES_MAX) throw error
+      await io.closeListener(id)
+    }
+  }
 }
