@@ -35,7 +35,6 @@ import { WorkerLoop } from './worker-loop.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
-
 /** Of the hash that finds clients by their address. */
 const SEED_MAX = 2 ** 31
 
@@ -90,38 +89,23 @@ export class LinuxIo implements RelayIo {
     this.#loop = thread
       ? new WorkerLoop({ ...loop, ...thread, nodeInUse: () => this.#peers.inUse })
       : new NodeLoop(loop)
-    const { counters, now } = this
-    this.#listeners = new UdpListeners({ sockets: this.#sockets, counters, now })
-    this.#sessions = new DtlsSessions({
+    const shared = {
       memory: this.#memory,
-      queue: this.#queue,
       counters: this.counters,
-      seed: randomInt(SEED_MAX),
       now: this.now,
       nextLinkId: () => ++this.#lastId,
       handler: () => this.#started(),
-    })
-    this.#reader = new DatagramReader({
-      memory: this.#memory,
-      sessions: this.#sessions,
-      handler: () => this.#started(),
-    })
+    }
+    this.#listeners = new UdpListeners({ ...shared, sockets: this.#sockets })
+    this.#sessions = new DtlsSessions({ ...shared, queue: this.#queue, seed: randomInt(SEED_MAX) })
+    this.#reader = new DatagramReader({ ...shared, sessions: this.#sessions })
     this.#streams = new Streams({
-      memory: this.#memory,
-      counters,
-      now,
-      nextLinkId: () => ++this.#lastId,
-      handler: () => this.#started(),
+      ...shared,
       endpoints: this.#endpoints,
       touchedNode: () => this.#loop.nodeHasWork(),
       unsettled: () => this.#flushSoon(),
     })
-    this.#peers = new PeerSockets({
-      streams: this.#streams,
-      arena: new Arena(),
-      now: this.now,
-      handler: () => this.#started(),
-    })
+    this.#peers = new PeerSockets({ ...shared, streams: this.#streams, arena: new Arena() })
     this.tcpPeers = onNodeLoop(this.#peers, this.#loop)
   }
 

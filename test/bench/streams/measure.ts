@@ -7,6 +7,8 @@ import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { GeneratorLine, GeneratorOptions } from './generator.ts'
 
+/** Until then much of the CPU time goes into compiling what is run for the first time. */
+const WARM_UP_SECONDS = 5
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 
 /** One server over one transport. */
@@ -36,7 +38,7 @@ export async function measureStreams(
       transport: access.transport,
       username: CREDENTIAL.username,
       password: CREDENTIAL.password,
-      warmUpSeconds: 1,
+      warmUpSeconds: WARM_UP_SECONDS,
       ...load,
     }
     const command = [process.execPath, GENERATOR, JSON.stringify(options)]

@@ -265,10 +265,8 @@ export class StreamConnection {
   }
 
   #extend(): void {
-    if (this.#ending) return
-    this.deadline = this.#inUse
-      ? Number.POSITIVE_INFINITY
-      : this.#events.now() + this.#options.limits.idleSeconds * 1000
+    const idleMs = this.#inUse ? Number.POSITIVE_INFINITY : this.#options.limits.idleSeconds * 1000
+    if (!this.#ending) this.deadline = this.#events.now() + idleMs
   }
 
   #endOfStream(): void {
