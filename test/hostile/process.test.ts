@@ -14,7 +14,7 @@ import { request } from '../support/turn-harness.ts'
 
 const SPOOFED = 100_000
 /** Requests before the first look: what they compile and warm stays. */
-const WARM_UP = 20_000
+const WARM_UP = 60_000
 const SOURCES = 200
 const BURST = 500
 const STREAMS = 100
@@ -38,7 +38,7 @@ test('RFC 8656 §21.3.1: a relay under 100,000 forged requests and a hundred sta
   t.after(() => good.close())
   await good.allocate()
   await good.permit(peer.address)
-  await flood(t, relay.udpPort, WARM_UP)
+  await arriving(relay.child, WARM_UP, () => flood(t, relay.udpPort, ROUND))
   await good.refresh()
   const before = relay.holds()
 
