@@ -88,6 +88,12 @@ export async function callThroughRelay(
   const pair = [new PeerConnection(configuration), new PeerConnection(configuration)] as const
   const errors: string[] = []
   const total = options.messages * options.messageBytes
+  /** What is under way, for the message where it is not done in time. */
+  const progress: { step: string; heardBytes: number[]; waitingBytes: () => number[] } = {
+    step: 'connecting',
+    heardBytes: [0, 0],
+    waitingBytes: () => [],
+  }
   let relayCandidates = 0
   let connectedMs = 0
 
@@ -129,13 +135,14 @@ export async function callThroughRelay(
     return sent
   }
 
-  function receive(channel: RTCDataChannelLike, seed: number) {
+  function receive(channel: RTCDataChannelLike, seed: 1 | 2) {
     const next = stream(seed)
     const heard = { bytes: 0, exact: true, done: Promise.resolve() }
     heard.done = new Promise<void>((resolve) => {
       channel.onmessage = ({ data }) => {
         for (const byte of new Uint8Array(data)) if (byte !== next()) heard.exact = false
         heard.bytes += data.byteLength
+        progress.heardBytes[seed - 1] = heard.bytes
         if (heard.bytes >= total) resolve()
       }
     })
@@ -186,7 +193,9 @@ export async function callThroughRelay(
       (resolve) => {
         bob.ondatachannel = ({ channel }) => {
           channel.binaryType = 'arraybuffer'
-          resolve({ channel, heard: receive(channel, 1) })
+          const heard = receive(channel, 1)
+          if (channel.readyState === 'open') resolve({ channel, heard })
+          else channel.onopen = () => resolve({ channel, heard })
         }
       },
     )
@@ -200,11 +209,23 @@ export async function callThroughRelay(
     aliceDescribed()
     const [second] = await Promise.all([arrived, opened])
     connectedMs = Date.now() - start
-    const sent = await Promise.all([send(first, 1), send(second.channel, 2)])
+    progress.step = 'talking'
+    progress.waitingBytes = () => [first.bufferedAmount, second.channel.bufferedAmount]
+    // One after the other where there is no pace: Chromium's second channel stalls now and then on a busy machine
+    // when both ends send all they can, whichever server is between them.
+    const sendings = [() => send(first, 1), () => send(second.channel, 2)]
+    const sent: number[] = []
+    if (options.everyMs > 0) sent.push(...(await Promise.all(sendings.map((sending) => sending()))))
+    else {
+      sent.push(await sendings[0]!())
+      await second.heard.done
+      sent.push(await sendings[1]!())
+    }
     await Promise.all([fromBob.done, second.heard.done])
+    progress.step = 'asking for statistics'
     const ways = await Promise.all([chosen(alice), chosen(bob)])
     const end = (i: 0 | 1, heard: { bytes: number; exact: boolean }): CallEnd => ({
-      sentBytes: sent[i],
+      sentBytes: sent[i]!,
       receivedBytes: heard.bytes,
       exact: heard.exact,
       ...ways[i],
@@ -216,7 +237,13 @@ export async function callThroughRelay(
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       const states = pair.map(({ connectionState }) => connectionState).join(' and ')
-      reject(new Error(`not done after ${options.timeoutMs} ms: ${states}; ${errors.join('; ')}`))
+      const heard = `${progress.heardBytes.join(' and ')} of ${total} bytes heard`
+      const waiting = `${progress.waitingBytes().join(' and ')} bytes wait to be sent`
+      reject(
+        new Error(
+          `${progress.step} after ${options.timeoutMs} ms: ${states}; ${heard}; ${waiting}; ${errors.join('; ')}`,
+        ),
+      )
     }, options.timeoutMs)
   })
   try {
