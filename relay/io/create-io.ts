@@ -41,7 +41,7 @@ async function kernel(allocations: number): Promise<ChosenIo> {
   }
   try {
     const { KernelIo } = await import('./linux/kernel/kernel-io.ts')
-    return { io: new KernelIo(allocations), datapath: 'kernel' }
+    return { io: KernelIo.open(allocations), datapath: 'kernel' }
   } catch (error) {
     const why = (error as Error).message
     const note = `the kernel data path needs Linux 6.6 and the capabilities BPF, NET_ADMIN and PERFMON; the batched one serves (${why})`

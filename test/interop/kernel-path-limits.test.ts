@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { KernelIo } from '../../relay/io/linux/kernel/kernel-io.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
 import { Call, configOf, payload, quiet, type RelayWorld, startWorld } from './kernel/world.ts'
@@ -109,5 +111,17 @@ describe('the limits of the kernel path', { skip }, () => {
     } finally {
       await small.stop()
     }
+  })
+
+  it('leaves no descriptor open', async () => {
+    const round = async () => {
+      const io = KernelIo.open(10)
+      await io.close()
+      await io.close()
+    }
+    await round()
+    const before = readdirSync('/proc/self/fd').length
+    for (let i = 0; i < 3; i++) await round()
+    assert.equal(readdirSync('/proc/self/fd').length, before)
   })
 })

@@ -250,7 +250,7 @@ export async function startWorld(
 ): Promise<RelayWorld> {
   enterNamespace(namespaces.relayName)
   if (io === 'batched') return new RelayWorld(new LinuxIo()).start(ADDRESS.listener)
-  const kernel = new KernelIo(io.allocations ?? ALLOCATIONS)
+  const kernel = KernelIo.open(io.allocations ?? ALLOCATIONS)
   if (!io.unspecified) return new RelayWorld(kernel).start(ADDRESS.listener)
   const addresses = [
     { advertise: ADDRESS.relay[4], bind: '0.0.0.0' },

@@ -14,11 +14,15 @@ export class KernelIo extends LinuxIo {
   override readonly sharedPorts: boolean = false
   readonly offload: KernelOffload
 
-  /** Throws where the kernel or the rights for it are missing. */
-  constructor(allocations: number) {
+  private constructor(offload: KernelOffload) {
     // Datagrams that the kernel had gathered for a socket would be too long for the program.
     super({ gather: false })
-    this.offload = new KernelOffload(mapSizes(allocations))
+    this.offload = offload
+  }
+
+  /** For so many allocations; throws where the kernel or the rights for it are missing. */
+  static open(allocations: number): KernelIo {
+    return new KernelIo(new KernelOffload(mapSizes(allocations)))
   }
 
   override async close(): Promise<void> {

@@ -66,17 +66,18 @@ export class KernelOffload implements Offload {
   /** What to add to a time of `performance.now` for one of CLOCK_MONOTONIC, which the program reads. */
   readonly #clockOffsetNs = hrtime.bigint() - BigInt(Math.round(performance.now() * 1e6))
   #nextRoute = 0
+  #closed = false
 
   /** Throws where the kernel or the rights for it are missing. */
   constructor(sizes: MapSizes) {
     this.#maps = new Maps(this.#memory, this.#calls, sizes)
     try {
       this.#program = new Program(this.#calls, this.#maps.descriptors)
-      this.#routes = new Routes(this.#memory)
     } catch (error) {
       this.#maps.close()
       throw error
     }
+    this.#routes = new Routes(this.#memory)
     this.#allocationSlots = new Slots(sizes.allocations)
     this.#permissionSlots = new Slots(sizes.permissions)
     this.#channelSlots = new Slots(sizes.channels)
@@ -240,6 +241,8 @@ export class KernelOffload implements Offload {
 
   /** Nothing is forwarded any more when it returns. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#maps.lease.set64(0, 0n)
     this.#program.close()
     this.#routes.close()
