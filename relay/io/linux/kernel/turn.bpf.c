@@ -481,6 +481,11 @@ INLINE __s64 payload_sum(struct __sk_buff *skb, const struct packet *p, struct s
   // The checksum that came tells the sum of all, and so that of the payload: a damaged one stays damaged.
   if (is_known && is_last && head == 0) return (__u16)~fold(rest);
   if (is_known && is_last && head == 4) return (__u16)~fold(rest + p->first[0] + p->first[1]);
+  if (is_known && is_last) {
+    if (load(skb, start, s, head)) return -1;
+    __s64 before = sum_scratch(s, head);
+    return before < 0 ? -1 : (__u16)~fold(rest + before);
+  }
   if (is_known) {
     if (load(skb, start, s, p->length)) return -1;
     __s64 whole = sum_scratch(s, p->length);
