@@ -11,6 +11,8 @@ const USAGE = `usage: npm run relay -- --config FILE [--check]
   --name, --uid, --cluster
                       what the relay calls itself in its reports
                       (or TURNFLEET_RELAY_NAME, TURNFLEET_RELAY_UID, TURNFLEET_CLUSTER)
+  --take-over         take the listeners of the relay that runs with the same handOver.socket; it
+                      serves its clients to their end, and then ends
   --log-level LEVEL   ${LOG_LEVELS.join(', ')} (default info); clients' addresses appear from debug on
 
 SIGTERM drains: new clients are refused, live allocations served to their end, then it exits with 0.
@@ -25,6 +27,7 @@ async function main(): Promise<number> {
       name: { type: 'string' },
       uid: { type: 'string' },
       cluster: { type: 'string' },
+      'take-over': { type: 'boolean', default: false },
       'log-level': { type: 'string', default: 'info' },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -52,6 +55,7 @@ async function main(): Promise<number> {
     name,
     uid,
     cluster,
+    takesOver: values['take-over'],
   })
 }
 

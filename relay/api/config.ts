@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ALTERNATES_MAX, alternate } from './alternate.ts'
 import { ip, listenPort, portRange, relayAddress } from './config-fields.ts'
 import { challengeProblem, credentialsConfig, sharedKey } from './credentials-config.ts'
+import { handOverConfig, handOverProblem } from './hand-over-config.ts'
 import { relayLimits } from './limits.ts'
 import { listener } from './listener-config.ts'
 import { natDiscovery } from './nat-discovery-config.ts'
@@ -131,6 +132,11 @@ const relayConfigFields = z.strictObject({
     })
     .prefault({})
     .describe('How long a relay that has been told to end waits for its allocations.'),
+  handOver: handOverConfig
+    .optional()
+    .describe(
+      'Lets another relay of the same user, started with --take-over, take the listeners while this one serves its clients to their end. Needs datapath batched, and one worker. Absent: none may.',
+    ),
   workers: z
     .int()
     .min(1)
@@ -164,6 +170,8 @@ export const relayConfig = relayConfigFields.superRefine((config, context) => {
   const challenge = challengeProblem(config.realm, config.credentials)
   if (challenge) refuse(['credentials', 'thirdParty'], challenge)
   for (const [path, message] of realmProblems(config)) refuse(path, message)
+  const handOver = handOverProblem(config)
+  if (handOver) refuse(['handOver'], handOver)
   config.listeners.forEach((one, index) => {
     if ((one.protocol === 'tls' || one.protocol === 'dtls') && !config.tls) {
       refuse(

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { EXIT_CLEAN, EXIT_FORCED, Lifecycle } from './lifecycle.ts'
 
-const at = (nowMs: number, allocations: number) => ({ nowMs, allocations, maxDrainMs: 1000 })
+const at = (nowMs: number, allocations: number, connections = 0) => ({
+  nowMs,
+  allocations,
+  connections,
+  maxDrainMs: 1000,
+})
 
 test('a relay starts, serves, and drains and serves again as the operator directs', () => {
   const life = new Lifecycle()
@@ -33,4 +38,16 @@ test('a second signal or the longest drain ends it with allocations alive', () =
   assert.equal(second.exitCode(at(1, 1)), EXIT_FORCED)
   late.terminate(0)
   assert.equal(late.exitCode(at(1000, 1)), EXIT_FORCED)
+})
+
+test('a relay without listeners ends with its last allocation, and when nobody who is connected makes one', () => {
+  const life = new Lifecycle()
+  life.markListening()
+  life.handOver(100)
+  assert.deepEqual([life.draining, life.state(2)], [false, 'draining'], 'who is connected is served')
+  assert.equal(life.exitCode(at(1099, 2, 2)), undefined)
+  assert.equal(life.exitCode(at(1099, 0, 1)), undefined, 'it may be about to make one')
+  assert.equal(life.exitCode(at(1099, 0, 0)), EXIT_CLEAN)
+  assert.equal(life.exitCode(at(60_100, 0, 1)), EXIT_CLEAN)
+  assert.equal(life.exitCode(at(1100, 1, 1)), EXIT_FORCED)
 })

@@ -4,9 +4,14 @@ import type { LoadReport } from '../api/load-report.ts'
 export const EXIT_CLEAN = 0
 export const EXIT_FORCED = 3
 
+/** After a hand-over connections without an allocation may still make one for so long. */
+const CONNECTIONS_GRACE_MS = 60_000
+
 /** What decides whether the process goes on. */
 export interface LifecycleInput {
   readonly allocations: number
+  /** Streams and DTLS sessions. */
+  readonly connections: number
   readonly nowMs: number
   readonly maxDrainMs: number
 }
@@ -20,6 +25,7 @@ export class Lifecycle {
   #directed = false
   #terminatingSinceMs: number | undefined
   #forced = false
+  #handedOverAtMs: number | undefined
 
   /** Every listener is bound. */
   markListening(): void {
@@ -37,6 +43,11 @@ export class Lifecycle {
     else this.#forced = true
   }
 
+  /** Another process has the listeners. */
+  handOver(nowMs: number): void {
+    this.#handedOverAtMs = nowMs
+  }
+
   /** No new allocations. */
   get draining(): boolean {
     return this.#directed || this.terminating
@@ -47,14 +58,21 @@ export class Lifecycle {
   }
 
   state(allocations: number): LoadReport['state'] {
-    if (this.draining) return allocations > 0 ? 'draining' : 'drained'
+    if (this.draining || this.#handedOverAtMs !== undefined) return allocations > 0 ? 'draining' : 'drained'
     return this.#listening ? 'serving' : 'starting'
   }
 
   /** The exit code when the process is to end now. */
-  exitCode({ allocations, nowMs, maxDrainMs }: LifecycleInput): number | undefined {
-    if (this.#terminatingSinceMs === undefined) return undefined
+  exitCode(input: LifecycleInput): number | undefined {
+    if (this.#terminatingSinceMs === undefined) return this.#exitAfterHandOver(input)
+    const { allocations, nowMs, maxDrainMs } = input
     if (allocations === 0) return EXIT_CLEAN
     return this.#forced || nowMs - this.#terminatingSinceMs >= maxDrainMs ? EXIT_FORCED : undefined
+  }
+  #exitAfterHandOver({ allocations, connections, nowMs, maxDrainMs }: LifecycleInput): number | undefined {
+    if (this.#handedOverAtMs === undefined) return undefined
+    const sinceMs = nowMs - this.#handedOverAtMs
+    if (allocations > 0) return sinceMs >= maxDrainMs ? EXIT_FORCED : undefined
+    return connections === 0 || sinceMs >= CONNECTIONS_GRACE_MS ? EXIT_CLEAN : undefined
   }
 }

@@ -10,6 +10,7 @@ import type { HostAddresses } from '../turn/server-config.ts'
 import { EventFeed } from './event-feed.ts'
 import { EventLog } from './event-log.ts'
 import { EveryAddress } from './every-address.ts'
+import { Succession } from './hand-over/succession.ts'
 import { type AddressPair, hostAddresses, wantedListeners, withBinds } from './host-addresses.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { ListenerSet } from './listener-set.ts'
@@ -25,6 +26,8 @@ export interface RelayOptions {
   /** Where the control server is to be bound. */
   readonly control: { readonly address: string; readonly port: number }
   readonly reports: () => Pick<RelayStatus, 'reportsSent' | 'reportsFailed'>
+  /** `--take-over`: the listeners are those of the relay at `handOver.socket`. */
+  readonly takesOver: boolean
   /** Called when the operator should hear of a change at once. */
   readonly changed: () => void
 }
@@ -36,6 +39,7 @@ export class Relay {
   control: RelayOptions['control']
   readonly #options: RelayOptions
   readonly #shards: Shards
+  readonly #succession: Succession
   readonly #everyAddress: EveryAddress
   readonly #listeners: ListenerSet
   /** For whoever wants to hear of allocations. */
@@ -67,7 +71,15 @@ export class Relay {
       host: this.#host(),
       onEvent: (event) => this.#onEvent(event),
     })
-    this.#everyAddress = new EveryAddress(this.#shards, hostAddresses)
+    this.#succession = new Succession({
+      shards: this.#shards,
+      path: settings.config.handOver?.socket,
+      takesOver: options.takesOver,
+      log: options.log,
+      handedOver: () => this.#handedOver(),
+      takenBack: () => void this.bindListeners(),
+    })
+    this.#everyAddress = new EveryAddress(this.#succession.listening, hostAddresses)
     this.#listeners = new ListenerSet(this.#everyAddress)
     const log = options.log.isLevelEnabled('debug')
     this.feed = new EventFeed(Date.now, (wanted) => this.#shards.setObserved(wanted || log))
@@ -80,6 +92,7 @@ export class Relay {
     this.#shards.start()
     await this.apply(loaded)
     if (this.#listenProblems[0]) throw new Error(this.#listenProblems[0].message)
+    await this.#succession.complete()
   }
 
   /** Puts new settings in force; what cannot be is left as it was and named in `status().problems`. */
@@ -95,6 +108,7 @@ export class Relay {
     this.#takeCertificate(settings)
     this.#takeMachineConfig(settings)
     this.#takeRevocations()
+    if (this.#generation === 0) await this.#succession.begin()
     await this.bindListeners()
     if (this.#listeners.complete) this.lifecycle.markListening()
     this.#generation++
@@ -104,6 +118,7 @@ export class Relay {
 
   /** Tries again for the listeners that could not be had. */
   async bindListeners(): Promise<void> {
+    if (!this.#succession.settled) return
     const before = this.#listenProblems.map(({ message }) => message)
     const boundBefore = this.#listeners.bound.map(({ id }) => id).join()
     const failures = await this.#listeners.reconcile(wantedListeners(this.#settings.config, this.#addresses))
@@ -119,6 +134,7 @@ export class Relay {
 
   /** To be called now and then: tries again for what could not be had, and follows the addresses of the host. */
   async refreshListeners(): Promise<void> {
+    if (!this.#succession.settled) return
     if (this.#listenProblems.length > 0) await this.bindListeners()
     if (await this.#everyAddress.refresh()) this.#takeMachineConfig(this.#settings)
   }
@@ -157,8 +173,10 @@ export class Relay {
   /** The exit code when the process is to end now. */
   exitCode(): number | undefined {
     const { maxDurationSeconds } = this.config.drain
+    const { allocations, io } = this.#shards.status
     return this.lifecycle.exitCode({
-      allocations: this.allocations,
+      allocations,
+      connections: io.streamsOpen + io.dtlsSessionsOpen,
       nowMs: this.#shards.now(),
       maxDrainMs: maxDurationSeconds * 1000,
     })
@@ -176,6 +194,7 @@ export class Relay {
   }
 
   async close(): Promise<void> {
+    this.#succession.close()
     await this.#shards.close('shutdown')
   }
 
@@ -206,6 +225,13 @@ export class Relay {
       revocations: this.#revocations,
       ...this.#options.reports(),
     }
+  }
+
+  /** Another relay has the listeners: who is here stays to the end. */
+  #handedOver(): void {
+    this.lifecycle.handOver(this.#shards.now())
+    this.#options.log.info({ allocations: this.allocations }, 'listeners handed over')
+    this.#options.changed()
   }
 
   #syncDrain(directed: readonly Alternate[]): void {

@@ -17,6 +17,8 @@ import { loadReportOf } from './status.ts'
 export interface RunOptions extends IdentityFlags {
   readonly configFile: string
   readonly logLevel: string
+  /** The listeners are those of the relay at `handOver.socket`. */
+  readonly takesOver: boolean
   readonly environment: NodeJS.ProcessEnv
 }
 
@@ -71,6 +73,7 @@ class RelayProcess {
     })
     this.#relay = new Relay(loaded, {
       chosen,
+      takesOver: options.takesOver,
       log: this.#log,
       version: productVersion(),
       identity: identityOf(options, options.environment, config),

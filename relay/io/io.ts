@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { BindFailure, Link } from '../turn/contract.ts'
 import type { Offload } from '../turn/offload.ts'
+import type { ListenerHandOver } from './hand-over.ts'
 import type { TcpPeerHandler, TcpPeers } from './tcp-peers.ts'
 
 /**
@@ -90,6 +91,8 @@ export interface IoHandler extends TcpPeerHandler {
   peerError?(relay: number, peer: TransportAddress, icmpType: number, icmpCode: number, mtu: number): void
   relayBound(relay: number): void
   relayBindFailed(relay: number, failure: BindFailure): void
+  /** The clients of a UDP listener who have an allocation, for a hand-over. */
+  clientsOf?(link: number): readonly TransportAddress[]
   /** The moment of `wakeAt` has come. */
   wake(): void
   /** All that arrived together was handed over, `wake` included: drain outputs, set the next `wakeAt`. */
@@ -149,6 +152,8 @@ export interface RelayIo {
   readonly tcpPeers?: TcpPeers
   /** Whether it serves dtls listeners; absent: it does not. */
   readonly dtls?: boolean
+  /** Hands listeners over to another process; absent: this layer cannot. */
+  readonly handOver?: ListenerHandOver | undefined
   /** What forwards application data below the state machine, where this layer has such a thing. */
   readonly offload?: Offload
   start(handler: IoHandler): void

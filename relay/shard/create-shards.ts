@@ -27,11 +27,15 @@ export interface ChosenShards {
  * cannot have them. Several loops need sockets that share a port, which only the batched data path has.
  */
 export async function chooseShards(
-  config: Pick<RelayConfig, 'datapath' | 'listeners' | 'limits' | 'mobility' | 'peers' | 'workers'>,
+  config: Pick<
+    RelayConfig,
+    'datapath' | 'handOver' | 'limits' | 'listeners' | 'mobility' | 'peers' | 'workers'
+  >,
 ): Promise<ChosenShards> {
   const { io, datapath, note } = await createIo(config)
-  // A ticket or a ConnectionBind comes from an address of its own, which the kernel may give to any loop.
-  const bound = config.mobility || config.peers.tcp
+  // A ticket or a ConnectionBind comes from an address of its own, which the kernel may give to any loop; and one
+  // loop hands over.
+  const bound = config.mobility || config.peers.tcp || config.handOver
   const wanted = config.workers ?? (datapath === 'batched' && !bound ? availableParallelism() : 1)
   const workers = io.sharedPorts ? wanted : 1
   const notes = note === undefined ? [] : [note]

@@ -88,6 +88,10 @@ export class LocalShard implements Shards {
   /** They always are up to date. */
   async count(): Promise<void> {}
 
+  get handOver(): Shards['handOver'] {
+    return this.#io.handOver
+  }
+
   get status(): ShardsStatus {
     const machine = this.#machine
     return {

@@ -55,6 +55,7 @@ function setUp() {
   const turn: TurnMachine = {
     addLink: note('addLink'),
     removeLink: note('removeLink'),
+    clientsOf: () => [],
     handleClientData: () => {
       if (machine.broken) throw new Error('a bug')
       return machine.forward

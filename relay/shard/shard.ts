@@ -118,6 +118,10 @@ export class Shard implements IoHandler {
     }
   }
 
+  clientsOf(link: number): readonly TransportAddress[] {
+    return this.#machine.clientsOf(link)
+  }
+
   wake(): void {
     this.#wakeAt = Number.POSITIVE_INFINITY
     this.#guard(() => this.#machine.handleTimeout(this.#io.now()))

@@ -1,6 +1,7 @@
 import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Revocation } from '../api/revocations.ts'
+import type { ListenerHandOver } from '../io/hand-over.ts'
 import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../io/io.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
 import type { TurnCounters } from '../turn/counters.ts'
@@ -31,6 +32,8 @@ export interface Shards {
   close(reason: AllocationEnd): Promise<void>
   /** Brings the counters of `status` up to date, as far as the loops answer. */
   count(): Promise<void>
+  /** Hands listeners over to another process; absent: these loops cannot. */
+  readonly handOver?: ListenerHandOver | undefined
   readonly status: ShardsStatus
 }
 

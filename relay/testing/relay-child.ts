@@ -75,6 +75,10 @@ export class RelayChild {
     return this.#exited ?? Promise.resolve(null)
   }
 
+  get running(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal)
   }

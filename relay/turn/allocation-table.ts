@@ -71,6 +71,12 @@ export class AllocationTable {
     return allocation ? [allocation] : []
   }
 
+  /** Who has an allocation on a link, or moves one there. */
+  clientsOf(link: number): TransportAddress[] {
+    const fiveTuples = this.all().flatMap((one) => (one.mobility?.next ? [one, one.mobility.next] : [one]))
+    return fiveTuples.filter((one) => one.link.id === link).map(({ client }) => client)
+  }
+
   /** The allocation with this number in the table. */
   at(index: number): Allocation | undefined {
     return this.#allocations.get(index)

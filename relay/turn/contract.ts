@@ -154,6 +154,8 @@ export type Output =
 /** The state machine as its shell sees it. */
 export interface TurnMachine {
   addLink(link: Link): void
+  /** The clients of a UDP link who have an allocation, or are moving one there. */
+  clientsOf(link: number): readonly TransportAddress[]
   /** A stream ended or a listener closed: its allocations go. */
   removeLink(link: number, now: number): void
   /**

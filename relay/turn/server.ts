@@ -145,6 +145,10 @@ export class TurnServer implements TurnMachine {
     this.#core.natDiscovery.add(link)
   }
 
+  clientsOf(link: number): readonly TransportAddress[] {
+    return this.#core.table.clientsOf(link)
+  }
+
   removeLink(link: number, now: number): void {
     const closed = this.#core.links.get(link)
     if (!closed) return

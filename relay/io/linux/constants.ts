@@ -1,4 +1,5 @@
 /** Numbers of the Linux ABI that x86-64 and arm64 share, by the names of the C headers. */
+export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10
 export const SOCK_STREAM = 1
@@ -38,6 +39,10 @@ export const UDP_GRO = 104
 /** Datagrams that one send with UDP_SEGMENT may be cut into on every kernel that has it. */
 export const UDP_SEGMENTS_MAX = 64
 
+/** A control message that carries descriptors to another process. */
+export const SCM_RIGHTS = 1
+export const MSG_CTRUNC = 8
+export const MSG_CMSG_CLOEXEC = 0x40000000
 export const MSG_DONTWAIT = 0x40
 export const MSG_ERRQUEUE = 0x2000
 

@@ -1,13 +1,18 @@
 import type { IoHandler } from '../io.ts'
 import { isDtls } from './dtls/client-hello.ts'
 import type { DtlsSessions } from './dtls/dtls-sessions.ts'
+import type { ClientSocket } from './hand-over/client-socket.ts'
 import type { Memory } from './memory.ts'
 import { ReceiveRing } from './receive-ring.ts'
 import type { RelaySocket } from './relay-sockets.ts'
 import type { UdpListener } from './udp-listener.ts'
 
+/** So many batches hold more than the largest buffer of a listener. */
+const BATCHES_OF_A_BUFFER = 1024
 /** Batches that one turn takes from one socket: the more at once, the longer the runs to one destination. */
 const BATCHES_PER_TURN = 4
+
+type DatagramEndpoint = UdpListener | ClientSocket | RelaySocket
 
 export interface DatagramReaderOptions {
   readonly memory: Memory
@@ -26,13 +31,22 @@ export class DatagramReader {
   }
 
   /** Takes what a socket holds, up to what one turn may. */
-  take(endpoint: UdpListener | RelaySocket): void {
+  take(endpoint: DatagramEndpoint): void {
+    this.#take(endpoint, BATCHES_PER_TURN)
+  }
+
+  /** Takes all that a socket holds now. */
+  drain(endpoint: DatagramEndpoint): void {
+    this.#take(endpoint, BATCHES_OF_A_BUFFER)
+  }
+
+  #take(endpoint: DatagramEndpoint, batches: number): void {
     let more = true
-    for (let batch = 0; more && batch < BATCHES_PER_TURN; batch++) more = this.#takeBatch(endpoint)
+    for (let batch = 0; more && batch < batches; batch++) more = this.#takeBatch(endpoint)
   }
 
   /** False where the socket is known to hold no more. */
-  #takeBatch(endpoint: UdpListener | RelaySocket): boolean {
+  #takeBatch(endpoint: DatagramEndpoint): boolean {
     const { socket } = endpoint
     if (!socket.open) return false
     const handler = this.#options.handler()
@@ -40,8 +54,8 @@ export class DatagramReader {
     const ring = this.#ring
     const more = ring.receive(socket.fd)
     while (socket.open && ring.next()) {
-      if (endpoint.kind === 'listener') this.#fromClient(endpoint, handler)
-      else handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
+      if (endpoint.kind === 'relay') handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
+      else this.#fromClient(endpoint.kind === 'client' ? endpoint.listener : endpoint, handler)
     }
     return more
   }

@@ -1,3 +1,4 @@
+import type { ClientSocket } from './hand-over/client-socket.ts'
 import type { Poller } from './poller.ts'
 import type { RelaySocket } from './relay-sockets.ts'
 import type { StreamConnection } from './streams/stream-connection.ts'
@@ -5,7 +6,7 @@ import type { StreamListener } from './streams/stream-listener.ts'
 import type { UdpListener } from './udp-listener.ts'
 
 /** What a descriptor of the loop is for. */
-export type Endpoint = UdpListener | RelaySocket | StreamListener | StreamConnection
+export type Endpoint = UdpListener | ClientSocket | RelaySocket | StreamListener | StreamConnection
 
 /** What the loop watches, by file descriptor. */
 export class Endpoints {
@@ -28,6 +29,12 @@ export class Endpoints {
 
   watch({ socket }: Endpoint, events: number): void {
     this.#poller.watch(socket.fd, events)
+  }
+
+  /** Watches it no more; what comes in waits. */
+  remove({ socket }: Endpoint): void {
+    this.#poller.remove(socket.fd)
+    this.#byFd[socket.fd] = undefined
   }
 
   /** Closes its descriptor, which ends the watching. */

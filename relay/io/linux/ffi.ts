@@ -19,6 +19,9 @@ export function socket(domain: Int, type: Int, protocol: Int): Int {
 export const bind: (fd: Int, address: Int, length: Int) => Int = library.func(
   'int bind(int, uintptr_t, uint32_t)',
 )
+export const connect: (fd: Int, address: Int, length: Int) => Int = library.func(
+  'int connect(int, uintptr_t, uint32_t)',
+)
 export const getsockname: (fd: Int, address: Int, length: Int) => Int = library.func(
   'int getsockname(int, uintptr_t, uintptr_t)',
 )

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp } from '../../stun/address-text.ts'
+import type { ListenerHandOver } from '../hand-over.ts'
 import {
   type BoundListener,
   type IoHandler,
@@ -17,6 +18,7 @@ import type { TcpPeers } from '../tcp-peers.ts'
 import { DatagramReader } from './datagram-reader.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Endpoints } from './endpoints.ts'
+import { HandOver } from './hand-over/hand-over.ts'
 import type { Loop, LoopOptions } from './loop.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
@@ -68,6 +70,7 @@ export class LinuxIo implements RelayIo {
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
+  readonly #handOver: HandOver
   readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#endpoints.add(relay))
   readonly #peers: PeerSockets
   readonly tcpPeers: TcpPeers
@@ -105,6 +108,17 @@ export class LinuxIo implements RelayIo {
       touchedNode: () => this.#loop.nodeHasWork(),
       unsettled: () => this.#flushSoon(),
     })
+    this.#handOver = new HandOver({
+      ...shared,
+      sockets: this.#sockets,
+      listeners: this.#listeners,
+      streams: this.#streams,
+      sessions: this.#sessions,
+      endpoints: this.#endpoints,
+      reader: this.#reader,
+      relays: this.#relays,
+      settle: () => this.#settle(),
+    })
     this.#peers = new PeerSockets({ ...shared, streams: this.#streams, arena: new Arena() })
     this.tcpPeers = onNodeLoop(this.#peers, this.#loop)
   }
@@ -112,6 +126,10 @@ export class LinuxIo implements RelayIo {
   /** What `kickPoller` takes to make the thread look at its messages. */
   get kickFd(): number {
     return this.#poller.kickFd
+  }
+
+  get handOver(): ListenerHandOver | undefined {
+    return this.#handOver
   }
 
   start(handler: IoHandler): void {
@@ -150,7 +168,10 @@ export class LinuxIo implements RelayIo {
     this.#sessions.closeListener(id)
     this.#queue.flush()
     const was = this.#listeners.remove(id)
-    if (listener.unused) this.#endpoints.close(listener)
+    if (listener.unused) {
+      this.#handOver.forget(listener)
+      this.#endpoints.close(listener)
+    }
     this.#sessions.settle()
     if (was === 'udp') this.#started().linkClosed(id)
     this.#started().batchEnd()
@@ -211,6 +232,7 @@ export class LinuxIo implements RelayIo {
     this.#sessions.close()
     this.#streams.close()
     this.#queue.flush()
+    this.#handOver.close()
     for (const endpoint of [...this.#listeners.removeAll(), ...this.#relays.removeAll()])
       this.#endpoints.close(endpoint)
     await Promise.all([this.#loop.stop(), this.#peers.closeAll()])
@@ -240,6 +262,7 @@ export class LinuxIo implements RelayIo {
     }
     this.#sessions.tick(now)
     this.#streams.tick(now)
+    this.#handOver.tick(now)
     if (busy || due) this.#started().batchEnd()
     this.#relays.answer(this.#started())
     this.#settle()
@@ -290,7 +313,7 @@ export class LinuxIo implements RelayIo {
 
   #deadline(): number {
     if (this.#relays.answering) return 0
-    return Math.min(this.#wakeAt, this.#sessions.deadline, this.#streams.deadline)
+    return Math.min(this.#wakeAt, this.#sessions.deadline, this.#streams.deadline, this.#handOver.deadline)
   }
 
   #started(): IoHandler {

@@ -8,6 +8,7 @@ const VECTORS = 16
 const VECTOR_COUNT = 24
 const CONTROL = 32
 const CONTROL_LENGTH = 40
+const FLAGS = 48
 const RECEIVED = 56
 const IOVEC_BYTES = 16
 
@@ -62,6 +63,11 @@ export class MessageHeaders {
   /** Bytes of control messages that `recvmmsg` wrote. */
   controlLength(message: number): number {
     return this.#memory.u32[(this.#headers + message * MMSGHDR_BYTES + CONTROL_LENGTH) >> 2]!
+  }
+
+  /** What `recvmmsg` says of a message: MSG_CTRUNC and the like. */
+  flags(message: number): number {
+    return this.#memory.u32[(this.#headers + message * MMSGHDR_BYTES + FLAGS) >> 2]!
   }
 
   /** How much `recvmmsg` may write of a name and of control messages. */

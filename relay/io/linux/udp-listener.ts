@@ -10,7 +10,8 @@ type UdpPlace = Pick<ListenerOptions, 'address' | 'port' | 'proxyFrom'>
 /** A UDP socket that clients send to: plain TURN, DTLS, or both on one port, told apart by the first byte (RFC 7983). */
 export class UdpListener {
   readonly kind = 'listener'
-  readonly socket: UdpSocket
+  /** What clients send to; after a hand-over what answers leave from. */
+  socket: UdpSocket
   /** Where balancers put a header in front of datagrams. */
   readonly proxied: ProxiedDatagrams | undefined
   /** As it was asked for, so that a second listener finds it. */

@@ -41,6 +41,10 @@ export class UdpListeners {
     return listener
   }
 
+  all(): UdpListener[] {
+    return [...new Set(this.#byId.values())]
+  }
+
   /** Forgets a listener, whose socket the caller closes where it is unused now. */
   remove(id: number): 'udp' | 'dtls' | undefined {
     const listener = this.#byId.get(id)

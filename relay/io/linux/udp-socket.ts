@@ -24,7 +24,7 @@ import {
   UDP_GRO,
 } from './constants.ts'
 import { descriptors } from './descriptors.ts'
-import { bind, checked, close, getsockname, setsockopt, socket } from './ffi.ts'
+import { bind, checked, close, connect, getsockname, setsockopt, socket } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { readSockaddr, SOCKADDR_BYTES, writeSockaddr } from './sockaddr.ts'
 
@@ -36,6 +36,8 @@ export interface UdpSocketOptions {
   readonly dontFragment?: boolean
   /** See `ListenerOptions`. */
   readonly shared?: 'first' | 'joined' | undefined
+  /** Whose datagrams alone it is to have; what came before it was connected may be anybody's. */
+  readonly connect?: TransportAddress
   /** Whether it keeps what ICMP says of its datagrams, for an `ErrorQueue` to read. */
   readonly keepErrors?: boolean
 }
@@ -68,7 +70,9 @@ export class UdpSocketFactory {
       this.#configure(fd, ipv6, options)
       const length = writeSockaddr(this.#memory, this.#name, options.bind)
       checked('bind', bind(fd, this.#memory.address(this.#name), length))
-      return new UdpSocket(fd, this.#localOf(fd), options.keepErrors ?? false)
+      const local = this.#localOf(fd)
+      if (options.connect) this.#connect(fd, options.connect)
+      return new UdpSocket(fd, local, options.keepErrors ?? false)
     } catch (error) {
       close(fd)
       throw error
@@ -78,6 +82,16 @@ export class UdpSocketFactory {
   /** Takes over a socket that was opened before. */
   adopt(fd: number): UdpSocket {
     return new UdpSocket(descriptors.opened(fd), this.#localOf(fd), false)
+  }
+
+  /** Lets further sockets of this user have the same address and port. */
+  share({ fd }: UdpSocket): void {
+    checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
+  }
+
+  #connect(fd: number, to: TransportAddress): void {
+    const length = writeSockaddr(this.#memory, this.#name, to)
+    checked('connect', connect(fd, this.#memory.address(this.#name), length))
   }
 
   #configure(fd: number, ipv6: boolean, options: UdpSocketOptions): void {

@@ -25,6 +25,16 @@ export class HelloCookies {
     this.#since = now
   }
 
+  /** What the cookies of now are made with. */
+  get secret(): Uint8Array {
+    return this.#secret
+  }
+
+  /** Takes the cookies of another relay too, for the clients that it has sent back with one. */
+  accept(secret: Uint8Array): void {
+    this.#before = Uint8Array.from(secret)
+  }
+
   /** The cookie for a client whose random bytes are at `random`. */
   make(client: TransportAddress, buffer: Uint8Array, random: number, now: number): Uint8Array {
     this.#rotate(now)

@@ -35,11 +35,11 @@ export interface DtlsSessionsOptions {
 /** All clients that speak DTLS 1.2 (RFC 6347, RFC 7350): cookies, handshakes, caps, deadlines, records. */
 export class DtlsSessions {
   limits: StreamLimits = DEFAULT_STREAM_LIMITS
+  readonly cookies: HelloCookies
   /** When `tick` has work, on the clock of `now`. */
   deadline = Number.POSITIVE_INFINITY
   readonly #options: DtlsSessionsOptions
   readonly #bios: BioPair
-  readonly #cookies: HelloCookies
   readonly #plain: number
   readonly #record: number
   readonly #copy: number
@@ -54,7 +54,7 @@ export class DtlsSessions {
     const { memory, seed } = options
     this.#options = options
     this.#bios = new BioPair(memory, 'datagrams')
-    this.#cookies = new HelloCookies(options.now())
+    this.cookies = new HelloCookies(options.now())
     this.#plain = memory.take(HEAD_ROOM_BYTES + PLAIN_BYTES_MAX + TAIL_ROOM_BYTES) + HEAD_ROOM_BYTES
     this.#record = memory.take(RECORD_BYTES_MAX)
     this.#copy = memory.take(PLAIN_BYTES_MAX)
@@ -107,9 +107,13 @@ export class DtlsSessions {
     this.#end(this.#table.get(link))
   }
 
+  clientsOf(listener: number): TransportAddress[] {
+    return this.#table.ofListener(listener).map(({ remote }) => remote)
+  }
+
   /** Ends the sessions of a listener, whose socket is about to be closed. */
   closeListener(id: number): void {
-    for (const connection of this.#table.all()) if (connection.listenerId === id) this.#end(connection)
+    for (const connection of this.#table.ofListener(id)) this.#end(connection)
   }
 
   /** Sends again what was lost of handshakes, and closes what is overdue. */
@@ -155,8 +159,8 @@ export class DtlsSessions {
     const { bytes } = memory
     const now = this.#options.now()
     if (!this.#context || this.#handshaking.size >= HANDSHAKES_MAX) return
-    if (!this.#cookies.verify(from, bytes, random, cookie, cookieLength, now)) {
-      const answer = this.#cookies.make(from, bytes, random, now)
+    if (!this.cookies.verify(from, bytes, random, cookie, cookieLength, now)) {
+      const answer = this.cookies.make(from, bytes, random, now)
       const size = writeHelloVerify(bytes, this.#record, offset, answer)
       queue.push(listener.socket, listener.wayTo(from), bytes, this.#record, size)
       return

@@ -34,6 +34,10 @@ export class DtlsTable {
     return this.#byLink.values()
   }
 
+  ofListener(id: number): DtlsConnection[] {
+    return this.all().filter(({ listenerId }) => listenerId === id)
+  }
+
   /** Why one more session of this client is too many. */
   refusal(client: TransportAddress, limits: StreamLimits): StreamRefusal | undefined {
     if (this.size >= Math.min(limits.total, CLIENTS_MAX)) return 'total'

@@ -14,6 +14,11 @@ export class KernelIo extends LinuxIo {
   override readonly sharedPorts: boolean = false
   readonly offload: KernelOffload
 
+  /** Two programs would forward for one port. */
+  override get handOver(): undefined {
+    return undefined
+  }
+
   private constructor(offload: KernelOffload) {
     // Datagrams that the kernel had gathered for a socket would be too long for the program.
     super({ gather: false })

@@ -90,6 +90,16 @@ export class Streams {
     }
   }
 
+  get listeners(): readonly StreamListener[] {
+    return [...this.#listeners]
+  }
+
+  /** Another process accepts from now on. */
+  releaseListeners(): void {
+    for (const listener of this.#listeners) listener.socket.close()
+    this.#listeners.clear()
+  }
+
   get(link: number): StreamConnection | undefined {
     return this.#byLink.get(link)
   }

@@ -50,6 +50,9 @@ export interface DtlsClientOptions {
   readonly loses?: (direction: 'sent' | 'received', number: number) => boolean
 }
 
+/** What closes the client when it is over. */
+type Scope = Pick<TestContext, 'after'>
+
 class ClientSession extends DtlsSession {
   constructor(context: number, bios: BioPair, memory: Memory) {
     super({ newSession: () => sslNew(context) }, bios, memory)
@@ -104,7 +107,7 @@ export class DtlsClient {
   }
 
   /** Begins a handshake. */
-  static async open(t: TestContext, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
+  static async open(t: Scope, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
     const client = new DtlsClient(options)
     t.after(() => client.close())
     client.socket.bind(options.from ?? 0, options.host ?? '127.0.0.1')
@@ -116,7 +119,7 @@ export class DtlsClient {
   }
 
   /** Comes back with the handshake done. */
-  static async connect(t: TestContext, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
+  static async connect(t: Scope, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
     const client = await DtlsClient.open(t, port, options)
     await client.until(() => client.secured || client.ended)
     if (!client.secured) throw new Error('the handshake failed')

@@ -1,0 +1,24 @@
+import { z } from 'zod'
+
+/** The path of a Unix socket has 107 bytes; the one that descriptors go by has a longer name. */
+const PATH_MAX = 90
+
+/** `handOver` of the relay's configuration file. */
+export const handOverConfig = z.strictObject({
+  socket: z
+    .string()
+    .min(1)
+    .max(PATH_MAX)
+    .describe('Path of a Unix socket in a folder that both relays see and nobody else may write to.'),
+})
+
+/** Why a relay cannot hand over with this configuration. */
+export function handOverProblem(config: {
+  readonly handOver?: unknown
+  readonly datapath: string
+  readonly workers?: number | undefined
+}): string | undefined {
+  if (!config.handOver) return undefined
+  if (config.datapath !== 'batched') return 'needs datapath: batched'
+  return (config.workers ?? 1) > 1 ? 'needs workers: 1, as one event loop hands over' : undefined
+}
