@@ -5,7 +5,8 @@ import { type CycleOptions, runCycle } from './cycle.ts'
 export interface CyclesOptions extends CycleOptions {
   /** Allocations that live at any time. */
   readonly concurrent: number
-  readonly warmUpSeconds: number
+  /** Before anything is measured: what is compiled while it runs has been. */
+  readonly warmUpCycles: number
   readonly seconds: number
 }
 
@@ -13,6 +14,8 @@ export interface CyclesOptions extends CycleOptions {
 export type CyclesLine =
   | { readonly kind: 'start' }
   | { readonly kind: 'end'; readonly seconds: number; readonly cycles: number; readonly failed: number }
+
+const LOOK_MS = 20
 
 async function main(): Promise<void> {
   const options = JSON.parse(process.argv[2] ?? '{}') as CyclesOptions
@@ -26,7 +29,7 @@ async function main(): Promise<void> {
     })
   }
   for (let i = 0; i < options.concurrent; i++) next()
-  await sleep(options.warmUpSeconds * 1000)
+  while (ended.whole + ended.failed < options.warmUpCycles) await sleep(LOOK_MS)
   const before = { ...ended }
   const started = performance.now()
   say({ kind: 'start' })

@@ -9,6 +9,8 @@ import type { CyclesLine, CyclesOptions } from './generator.ts'
 
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 
+const WARM_UP_CYCLES = 15_000
+
 /** One run of one server. */
 export interface CyclesMeasurement {
   readonly name: string
@@ -31,7 +33,7 @@ export async function measureCycles(
       local: network.generatorAddress,
       username: CREDENTIAL.username,
       password: CREDENTIAL.password,
-      warmUpSeconds: 2,
+      warmUpCycles: WARM_UP_CYCLES,
       ...load,
     }
     const [program = '', ...args] = network.at('generator', [
