@@ -156,6 +156,7 @@ export class LocalOperator {
       return
     }
     if (performance.now() - this.#stoppedAtMs < SAME_KEYPRESS_MS) return
+    if (process.exitCode !== 1) say('ending the calls that are left')
     process.exitCode = 1
     void this.#driver.endAll()
   }

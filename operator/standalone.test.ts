@@ -293,8 +293,9 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
     const exited = once(running.process, 'exit')
     // One key press can arrive twice, so that the second one must come a little later.
     const again = setInterval(() => running.process.kill('SIGINT'), LOOK_EVERY_MS)
-    const [code] = await exited
+    await running.line(/^ending the calls/, 5000)
     clearInterval(again)
+    const [code] = await exited
     assert.equal(code, 1)
     assert.deepEqual(pids.filter(isAlive), [])
   })

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { RelayConfigInput } from '../../relay/api/config.ts'
@@ -16,6 +17,8 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 const HELD_BYTES_MAX = 2_000_000
+/** Buffers are given back some time after the collection that found them. */
+const COLLECTIONS_MAX = 20
 
 async function startRelay(t: TestContext, input: Partial<RelayConfigInput> = {}) {
   const relay = new LoopbackRelay({
@@ -140,8 +143,7 @@ test('a client that reads nothing costs a bounded memory, however much its peer 
     stalled = drained ? 0 : stalled + 1
     while (drained && socket!.write(chunk)) sent += chunk.length
   }
-  collectGarbage()
-  const held = process.memoryUsage().arrayBuffers - before
+  const held = await heldAbove(before)
   assert.ok(held < HELD_BYTES_MAX, `${held} bytes are held of ${sent}`)
 })
 
@@ -158,3 +160,13 @@ test('RFC 6062 §5.5: a user who is revoked loses allocation, port and data conn
   await gone
   await assert.rejects(connectTo(t, relayed), /ECONNREFUSED/)
 })
+
+async function heldAbove(bytes: number): Promise<number> {
+  let held = Number.POSITIVE_INFINITY
+  for (let i = 0; i < COLLECTIONS_MAX && held >= HELD_BYTES_MAX; i++) {
+    collectGarbage()
+    await setImmediate()
+    held = process.memoryUsage().arrayBuffers - bytes
+  }
+  return held
+}
