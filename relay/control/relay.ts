@@ -17,6 +17,7 @@ import { ListenerSet } from './listener-set.ts'
 import type { Logger } from './log.ts'
 import type { Loaded, Problem, Settings } from './settings.ts'
 import type { RelayStatus } from './status.ts'
+import { capacityOf, summaryOf } from './summary.ts'
 
 export interface RelayOptions {
   readonly chosen: ChosenShards
@@ -76,7 +77,10 @@ export class Relay {
       path: settings.config.handOver?.socket,
       takesOver: options.takesOver,
       log: options.log,
-      handedOver: () => this.#handedOver(),
+      handedOver: () => {
+        this.lifecycle.handOver(this.#shards.now())
+        options.changed()
+      },
       takenBack: () => void this.bindListeners(),
     })
     this.#everyAddress = new EveryAddress(this.#succession.listening, hostAddresses)
@@ -112,7 +116,15 @@ export class Relay {
     await this.bindListeners()
     if (this.#listeners.complete) this.lifecycle.markListening()
     this.#generation++
-    this.#options.log.info(this.#summary(), 'configuration in force')
+    const summary = summaryOf({
+      generation: this.#generation,
+      config: this.#settings.config,
+      addresses: this.#addresses,
+      listeners: this.#listeners.bound,
+      certificate: this.#certificate,
+      chosen: this.#options.chosen,
+    })
+    this.#options.log.info(summary, 'configuration in force')
     this.#options.changed()
   }
 
@@ -207,7 +219,7 @@ export class Relay {
       startedAtMs: this.#startedAtMs,
       state: this.lifecycle.state(shards.allocations),
       ...shards,
-      capacity: this.#capacity(),
+      capacity: capacityOf(config, this.#addresses),
       faults: this.#faults,
       addresses: this.#addresses.map(({ advertise }) => advertise),
       listeners: this.#listeners.bound,
@@ -225,13 +237,6 @@ export class Relay {
       revocations: this.#revocations,
       ...this.#options.reports(),
     }
-  }
-
-  /** Another relay has the listeners: who is here stays to the end. */
-  #handedOver(): void {
-    this.lifecycle.handOver(this.#shards.now())
-    this.#options.log.info({ allocations: this.allocations }, 'listeners handed over')
-    this.#options.changed()
   }
 
   #syncDrain(directed: readonly Alternate[]): void {
@@ -284,29 +289,6 @@ export class Relay {
 
   #host(): HostAddresses {
     return { relayAddresses: this.#addresses, own: hostAddresses() }
-  }
-
-  /** What the configuration allows and the ports of the busiest family hold. */
-  #capacity(): number {
-    const { limits, relay } = this.#settings.config
-    const ports = relay.ports.max - relay.ports.min + 1
-    const ipv6 = this.#addresses.filter(({ advertise }) => advertise.includes(':')).length
-    return Math.min(limits.allocations, ports * Math.max(ipv6, this.#addresses.length - ipv6))
-  }
-
-  #summary() {
-    const { config } = this.#settings
-    return {
-      generation: this.#generation,
-      realm: config.realm,
-      addresses: this.#addresses.map(({ advertise }) => advertise),
-      listeners: this.#listeners.bound.map(({ protocol, address, port }) => ({ protocol, address, port })),
-      keys: config.credentials.keys.map(({ id }) => id),
-      users: config.credentials.users.length,
-      certificate: this.#certificate?.fingerprint,
-      datapath: this.#options.chosen.datapath,
-      workers: this.#options.chosen.workers,
-    }
   }
 
   #onEvent(event: ShardEvent): void {

@@ -102,6 +102,8 @@ export class Succession implements Handing {
   finish(): void {
     this.#handOver.finish()
     this.#state = 'gone'
+    const { shards, log } = this.#options
+    log.info({ allocations: shards.status.allocations }, 'listeners handed over')
     this.#options.handedOver()
   }
 
