@@ -18,6 +18,8 @@ interface ModelAllocation {
   /** The 5-tuple that it is at, and the one that it is moving to (RFC 8016). */
   active: string
   next: string | undefined
+  /** The transaction of the Allocate that made it. */
+  readonly madeBy: string
 }
 
 /**
@@ -110,11 +112,16 @@ export class ReferenceModel {
   #setLifetime(client: string, method: number, now: number): void {
     const seconds = readUint32Value(this.#reader, this.#reader.find(ATTRIBUTE.Lifetime)) ?? Number.NaN
     const until = now + seconds * 1000
+    const id = this.#id()
+    // Data that is dropped shows nothing of it, but a client that allocates anew has left this 5-tuple.
+    const left = method === METHOD.Allocate && this.allocations.get(client)?.madeBy !== id
+    if (left) this.sentFrom(this.allocations.get(client)?.next ?? '')
     const known = this.allocations.get(client)
+    assert.ok(!left || !known, `${client} has two allocations`)
     if (known) known.until = until
     else if (method === METHOD.Allocate) {
-      const fresh = { permissions: new Map(), channels: new Map(), until, active: client, next: undefined }
-      this.allocations.set(client, fresh)
+      const empty = { permissions: new Map(), channels: new Map() }
+      this.allocations.set(client, { ...empty, until, active: client, next: undefined, madeBy: id })
     }
     const allocation = this.allocations.get(client)
     const ticket = ticketIn(this.#reader)
