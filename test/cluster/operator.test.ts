@@ -294,6 +294,14 @@ test('relays are told of pods, Services and nodes, which are no peers, and of ne
 test('an idle operator writes nothing', async () => {
   const objects = async () =>
     [...(await pods('public')), await read('public')].map(({ metadata }) => metadata.resourceVersion)
+  // What the step before gave rise to is written first.
+  let seen = ''
+  await api.until('the operator has nothing left to write', async () => {
+    const last = seen
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    seen = String(await objects())
+    return seen === last
+  })
   const before = await objects()
   const writesBefore = await operatorWrites()
   await new Promise((resolve) => setTimeout(resolve, 4_500))
