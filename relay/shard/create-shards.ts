@@ -46,7 +46,8 @@ export async function chooseShards(
       'mobility and peers.tcp need one event loop: of what comes from another address, most is refused; remove workers',
     )
   const chosen = { datapath, workers, notes }
-  if (workers === 1)
+  // What the main thread has to do besides costs a loop on it a sixth of its rate.
+  if (workers === 1 && (bound || !io.sharedPorts))
     return { ...chosen, create: (options) => new LocalShard({ ...options, io, unixMs: Date.now }) }
   await io.close()
   const { WorkerShards } = await import('./worker/worker-shards.ts')
