@@ -25,7 +25,8 @@ const OTHER_KEYPRESS_MS = 600
  * the same moment would find the same, and answer its clients with 401.
  */
 const FIRST_PORT = 10_000 + (process.pid % 1_000) * 20
-const PORTS = { udp: FIRST_PORT, tls: FIRST_PORT + 10 }
+const PORTS = { udp: FIRST_PORT, tls: FIRST_PORT + 10, events: FIRST_PORT + 20 }
+const FURTHER_REALM = 'events.example.org'
 
 function clusterFile(replicas: number): string {
   return `apiVersion: turnfleet.dev/v1alpha1
@@ -37,6 +38,8 @@ spec:
   listeners:
     - {name: udp, protocol: UDP, port: ${PORTS.udp}}
     - {name: tls, protocol: TLS, port: ${PORTS.tls}}
+    - {name: events, protocol: UDP, port: ${PORTS.events}}
+  realms: [{realm: ${FURTHER_REALM}, listeners: [events]}]
   tls: {secretName: test-tls}
 `
 }
@@ -144,8 +147,12 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
   let running: Running
   let url = ''
 
-  const ice = async (): Promise<IceServer[]> => {
-    const answer = await fetch(`${url}/v1/ice`, { method: 'POST' })
+  const ice = async (asked: object = {}): Promise<IceServer[]> => {
+    const answer = await fetch(`${url}/v1/ice`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(asked),
+    })
     return answer.ok ? ((await answer.json()) as { iceServers: IceServer[] }).iceServers : []
   }
   const relays = async () => {
@@ -228,6 +235,18 @@ describe('a fleet on this machine', { timeout: 120_000 }, () => {
     assert.equal(undone.status, 200)
     const again = await eventually('a new call', 10_000, () => allocate(t, servers[0]).catch(() => undefined))
     await again.client.refresh(0)
+  })
+
+  test('a further realm has its own listener and credentials, which are good nowhere else', async (t) => {
+    const [own] = await ice({ realm: FURTHER_REALM })
+    const [other] = await ice()
+    const { client } = await allocate(t, own)
+    assert.equal(client.turn.realm, FURTHER_REALM)
+    await client.refresh(0)
+    assert.notEqual(udpPort(own), udpPort(other))
+    await assert.rejects(allocate(t, { ...other!, urls: own!.urls }), /401/)
+    await assert.rejects(allocate(t, { ...own!, urls: other!.urls }), /401/)
+    assert.deepEqual(await ice({ realm: 'nobody.example.org' }), [])
   })
 
   test('a relay that dies is handed out no more, and another takes its place', async (t) => {

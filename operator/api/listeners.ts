@@ -10,3 +10,11 @@ export function effectiveListeners(spec: Pick<TurnClusterSpec, 'listeners' | 'tl
   if (spec.listeners) return spec.listeners
   return spec.tls ? [...DEFAULT_LISTENERS, DEFAULT_TLS_LISTENER] : [...DEFAULT_LISTENERS]
 }
+
+/** The further realm that a listener challenges for; undefined: the default one. */
+export function realmOfListener(
+  realms: TurnClusterSpec['realms'],
+  listener: string | undefined,
+): string | undefined {
+  return realms.find(({ listeners }) => listener !== undefined && listeners.includes(listener))?.realm
+}

@@ -203,6 +203,50 @@ export const SPEC_RULES: readonly SpecRule[] = [
     message: `each entry of peerPolicies[].${list} must be an IP address or a CIDR, such as 203.0.113.0/24`,
     broken: ({ peerPolicies }: TurnClusterSpec) => !peerPolicies.every((one) => one[list].every(isIpOrCidr)),
   })),
+  {
+    at: 'realms[].realm',
+    cel: `self.matches(${celPattern(REALM)})`,
+    message:
+      'realms[].realm may hold printable ASCII characters only, no quotes or backslashes, and no space at its ends',
+    broken: ({ realms }) => !realms.every(({ realm }) => REALM.test(realm)),
+  },
+  {
+    at: '',
+    cel: '!self.realms.exists(further, further.realm == self.realm)',
+    message: 'realms may not name the realm of the spec itself again',
+    broken: ({ realm, realms }) => realms.some((further) => further.realm === realm),
+  },
+  {
+    at: '',
+    cel:
+      'self.realms.all(further, further.listeners.all(name, ' +
+      'has(self.listeners) && self.listeners.exists(l, l.name == name)))',
+    message: 'realms[].listeners must name entries of listeners, which must be given for that',
+    broken: ({ listeners, realms }) =>
+      !realms.every((further) =>
+        further.listeners.every((name) => (listeners ?? []).some((one) => one.name === name)),
+      ),
+  },
+  {
+    at: 'realms',
+    cel: 'self.all(a, self.all(b, a.realm == b.realm || !a.listeners.exists(name, name in b.listeners)))',
+    message: 'a listener may stand in one entry of realms only',
+    broken: ({ realms }) =>
+      realms.some((a) =>
+        realms.some((b) => a !== b && a.listeners.some((name) => b.listeners.includes(name))),
+      ),
+  },
+  {
+    at: '',
+    cel:
+      'self.realms.all(further, !has(further.peerPolicy) || ' +
+      'self.peerPolicies.exists(policy, policy.name == further.peerPolicy))',
+    message: 'realms[].peerPolicy must name an entry of peerPolicies',
+    broken: ({ peerPolicies, realms }) =>
+      !realms.every(
+        ({ peerPolicy }) => peerPolicy === undefined || peerPolicies.some(({ name }) => name === peerPolicy),
+      ),
+  },
   ...(['labels', 'annotations'] as const).map((kind) => ({
     at: `pod.${kind}`,
     cel: "self.all(key, !key.startsWith('turnfleet.dev/') && !key.startsWith('app.kubernetes.io/'))",

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { clusterLimits } from './limits.ts'
 import { namedPeers, peers } from './peers.ts'
+import { furtherRealms } from './realms.ts'
 import type { turnClusterStatus } from './status.ts'
 
 /** The custom resource TurnCluster: the source of its OpenAPI schema, its defaults and its types. */
@@ -236,6 +237,7 @@ export const turnClusterSpec = z.object({
     .describe(
       'Further policies, each for the clients whose signed credential names it, in place of peers. What peers.deny names is refused by all.',
     ),
+  realms: furtherRealms,
   limits: clusterLimits.prefault({}).describe('Limits of every relay.'),
   autoscaling: autoscaling.prefault({}).describe('How the number of relays follows the live allocations.'),
   drain: z

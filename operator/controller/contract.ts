@@ -158,12 +158,16 @@ export interface PublishedRelay {
 export interface PublishedListener {
   protocol: 'UDP' | 'TCP' | 'TLS'
   port: number
+  /** The further realm that it challenges for; absent: the default one. */
+  realm?: string
 }
 
 /** What the credentials endpoint serves of one cluster; replaced whole after each reconcile. */
 export interface PublishedCluster {
   key: ClusterKey
   realm: string
+  /** Further realms that it has. */
+  realms: readonly string[]
   ttlSeconds: number
   listeners: PublishedListener[]
   /** Host name for `turns:` URLs; `{address}` in it stands for the dashed address; undefined: the address itself. */

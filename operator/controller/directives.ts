@@ -45,15 +45,17 @@ function alternatesFor(
     .slice(0, ALTERNATES_MAX)
 }
 
-/** A TLS listener takes plain TCP too. Who follows to it must know the name in its certificate. */
+/** Those of the default realm. A TLS listener takes plain TCP too. Who follows to it must know the name in its certificate. */
 function waysIn(
   address: string,
   listeners: readonly PublishedListener[],
   tlsName: string | undefined,
 ): Alternate[] {
-  const udp = listeners.find(({ protocol }) => protocol === 'UDP')
-  const tls = listeners.find(({ protocol }) => protocol === 'TLS')
-  const tcp = listeners.find(({ protocol }) => protocol === 'TCP') ?? tls
+  const way = (wanted: PublishedListener['protocol']) =>
+    listeners.find(({ protocol, realm }) => protocol === wanted && realm === undefined)
+  const udp = way('UDP')
+  const tls = way('TLS')
+  const tcp = way('TCP') ?? tls
   const domain = tlsName === undefined ? {} : { domain: tlsHost(address, tlsName) }
   return [
     ...(udp ? [{ address, port: udp.port, protocol: 'udp' as const }] : []),

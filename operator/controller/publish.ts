@@ -1,5 +1,5 @@
 import { durationSeconds } from '../api/durations.ts'
-import { effectiveListeners } from '../api/listeners.ts'
+import { effectiveListeners, realmOfListener } from '../api/listeners.ts'
 import type { Action, KeyRing, PublishedCluster, PublishedListener, PublishedRelay } from './contract.ts'
 import type { AssessedRelay } from './relay-state.ts'
 import type { ClusterView } from './view.ts'
@@ -22,8 +22,11 @@ export function publication(
   return {
     key: observed.key,
     realm: spec.realm,
+    realms: spec.realms.map(({ realm }) => realm),
     ttlSeconds: durationSeconds(spec.credentials.ttl),
-    listeners: reportedListeners(effectiveListeners(spec)),
+    listeners: reportedListeners(
+      effectiveListeners(spec).map((one) => ({ ...one, realm: realmOfListener(spec.realms, one.name) })),
+    ),
     ...(spec.tls?.hostname !== undefined && { tlsName: spec.tls.hostname }),
     keyRing: observed.keyRing.state === 'valid' ? observed.keyRing.value : lastKeyRing,
     peerPolicies: spec.peerPolicies.map(({ name }) => name),
@@ -58,10 +61,10 @@ const PROTOCOLS: Readonly<Record<string, PublishedListener['protocol']>> = {
  * is left out: a browser takes `turns:` over UDP for a fault.
  */
 function reportedListeners(
-  listeners: readonly { protocol: string; port: number }[] = [],
+  listeners: readonly { protocol: string; port: number; realm?: string | undefined }[] = [],
 ): PublishedListener[] {
-  return listeners.flatMap(({ protocol, port }) => {
+  return listeners.flatMap(({ protocol, port, realm }) => {
     const known = PROTOCOLS[protocol.toLowerCase()]
-    return known ? [{ protocol: known, port }] : []
+    return known ? [{ protocol: known, port, ...(realm !== undefined && { realm }) }] : []
   })
 }

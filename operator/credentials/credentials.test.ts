@@ -32,6 +32,7 @@ const cluster = (changes: Partial<PublishedCluster> = {}): PublishedCluster => (
     { protocol: 'TCP', port: 3478 },
   ],
   keyRing: KEY_RING,
+  realms: [],
   peerPolicies: [],
   relays: [relay('a')],
   ...changes,

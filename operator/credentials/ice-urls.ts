@@ -7,12 +7,17 @@ type Names = Pick<PublishedCluster, 'listeners' | 'tlsName'>
 
 /**
  * The URLs of a relay, best first: UDP, then TCP, then both forms of a TLS port, since a firewall may let plain
- * TCP through on 443 and stop TLS that it cannot look into, or the other way round.
+ * TCP through on 443 and stop TLS that it cannot look into, or the other way round. Those of the default realm,
+ * or of the further one that is named.
  */
-export function relayUrls(relay: Pick<PublishedRelay, 'addresses' | 'listeners'>, cluster: Names): string[] {
-  const listeners = [...(relay.listeners ?? cluster.listeners)].sort(
-    (a, b) => ORDER[a.protocol] - ORDER[b.protocol],
-  )
+export function relayUrls(
+  relay: Pick<PublishedRelay, 'addresses' | 'listeners'>,
+  cluster: Names,
+  realm?: string,
+): string[] {
+  const listeners = (relay.listeners ?? cluster.listeners)
+    .filter((listener) => listener.realm === realm)
+    .sort((a, b) => ORDER[a.protocol] - ORDER[b.protocol])
   const urls = relay.addresses.flatMap((address) =>
     listeners.flatMap((listener) => listenerUrls(listener, address, cluster.tlsName)),
   )

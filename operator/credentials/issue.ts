@@ -1,4 +1,5 @@
 import type { SharedKey } from '../../relay/api/credentials-config.ts'
+import { realmKey } from '../../relay/api/realm-keys.ts'
 import { formatRestUsername } from '../../relay/api/rest-credential.ts'
 import {
   type CredentialClaims,
@@ -27,6 +28,8 @@ export interface IssueRequest extends RelayChoice {
   ttlSeconds?: number
   /** Absent: a plain TURN REST credential. */
   grant?: CredentialGrant
+  /** One of the further realms; absent: the default one. */
+  realm?: string
   nowMs: number
 }
 
@@ -51,9 +54,12 @@ const LEAST_TTL_SECONDS = 60
  * RangeError where what a signed one is to say does not fit a username.
  */
 export function issueIceServers(cluster: PublishedCluster, request: IssueRequest, means: IssueMeans): Issued {
-  const key = cluster.keyRing?.keys[0]
-  if (!key) return { state: 'no-key' }
-  const relays = chooseRelays(cluster.relays, request, () => means.random())
+  const { realm } = request
+  const master = cluster.keyRing?.keys[0]
+  if (!master) return { state: 'no-key' }
+  const key = realm === undefined ? master : realmKey(means, master, realm)
+  const serving = cluster.relays.filter((relay) => relayUrls(relay, cluster, realm).length > 0)
+  const relays = chooseRelays(serving, request, () => means.random())
   if (relays.length === 0) return { state: 'no-relay' }
   const ttlSeconds = Math.min(
     cluster.ttlSeconds,
@@ -64,7 +70,7 @@ export function issueIceServers(cluster: PublishedCluster, request: IssueRequest
   const credential = grant
     ? signedCredential(key, { ...grant, expiresUnixSeconds, keyId: key.id, user }, means)
     : restCredential(key, expiresUnixSeconds, user, means)
-  const iceServers = relays.map((relay) => ({ urls: relayUrls(relay, cluster), ...credential }))
+  const iceServers = relays.map((relay) => ({ urls: relayUrls(relay, cluster, realm), ...credential }))
   return { state: 'issued', iceServers, ttlSeconds, keyId: key.id }
 }
 

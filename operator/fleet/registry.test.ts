@@ -45,6 +45,7 @@ function published(change: Partial<PublishedCluster> = {}): PublishedCluster {
     ttlSeconds: 60,
     listeners: [{ protocol: 'UDP', port: 3478 }],
     keyRing: undefined,
+    realms: [],
     peerPolicies: [],
     relays: [relay],
     ...change,

@@ -37,6 +37,7 @@ function publish(fleet: Fleet, key = KEY, relays = 1): void {
     ttlSeconds: 60,
     listeners: [{ protocol: 'UDP', port: 3478 }],
     keyRing: undefined,
+    realms: [],
     peerPolicies: ['media', 'closed'],
     relays: Array.from({ length: relays }, (_, index) => ({
       name: `public-${index}-abc`,

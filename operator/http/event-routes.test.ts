@@ -19,6 +19,7 @@ async function serving(t: TestContext) {
     listeners: [],
     keyRing: undefined,
     relays: [],
+    realms: [],
     peerPolicies: [],
   })
   const { server } = createApp({

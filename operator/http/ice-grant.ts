@@ -32,6 +32,8 @@ export const askedGrant = {
 export const keyGrant = z.strictObject({
   tenant: tenant.optional(),
   limits: limits.optional(),
+  /** Further realms that may be asked for. */
+  realms: z.array(z.string().max(127)).max(16).optional(),
   peers: z
     .strictObject({
       /** Policies that may be asked for; the first is that of credentials for which none is. */
@@ -63,6 +65,19 @@ export function grantFor(
   if (grant.tenantAllocations !== undefined && grant.tenant === undefined)
     throw badRequest('limits.tenantAllocations: name the tenant as "tenant"')
   return grant
+}
+
+/** The further realm that a credential is wanted for; undefined: the default one. Throws where it is not to be had. */
+export function realmFor(
+  principal: Principal,
+  asked: string | undefined,
+  { key, realm, realms }: Pick<PublishedCluster, 'key' | 'realm' | 'realms'>,
+): string | undefined {
+  if (asked === undefined || asked === realm) return undefined
+  if (principal.kind === 'api-key' && !principal.key.grant?.realms?.includes(asked))
+    throw forbidden(`this API key may not ask for the realm "${asked}"`)
+  if (!realms.includes(asked)) throw badRequest(`realm: ${key} has no realm "${asked}"`)
+  return asked
 }
 
 function tenantOf(asked: Asked, bound: KeyGrant | undefined): string | undefined {

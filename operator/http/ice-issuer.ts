@@ -7,12 +7,13 @@ const RELAYS_PER_CLIENT = 2
 
 /** The issuer of `/v1/ice`: the key ring that signs and the least loaded relays. */
 export function createIceIssuer(random: () => number = Math.random): IceIssuer {
-  return (cluster, { user, zone, grant }, nowMs) => {
+  return (cluster, { user, zone, grant, realm }, nowMs) => {
     const request = {
       user,
       count: RELAYS_PER_CLIENT,
       nowMs,
       ...(zone === undefined ? {} : { zone }),
+      ...(realm === undefined ? {} : { realm }),
       ...(grant && { grant: { ...grant, region: zone } }),
     }
     const issued = issueIceServers(cluster, request, { ...nodeCrypto, random })

@@ -5,14 +5,14 @@ import type { Fleet, PublishedCluster } from '../controller/contract.ts'
 import type { CredentialGrant, IceServer } from '../credentials/issue.ts'
 import type { Authentication, Principal } from './authentication.ts'
 import { badRequest, forbidden, HttpError, notFound, unavailable } from './http-error.ts'
-import { askedGrant, grantFor } from './ice-grant.ts'
+import { askedGrant, grantFor, realmFor } from './ice-grant.ts'
 import type { OperatorMetrics } from './metrics.ts'
 import { parseWith } from './validation.ts'
 
 /** Chooses relays and makes credentials; undefined: no relay is ready. */
 export type IceIssuer = (
   cluster: PublishedCluster,
-  client: { user: string; zone?: string; grant?: CredentialGrant },
+  client: { user: string; zone?: string; grant?: CredentialGrant; realm?: string },
   nowMs: number,
 ) => { iceServers: IceServer[]; ttlSeconds: number; expiresAtMs: number } | undefined
 
@@ -37,6 +37,7 @@ const iceRequest = z.strictObject({
   cluster: clusterKey.optional(),
   user: user.optional(),
   zone: zone.optional(),
+  realm: z.string().max(127).optional(),
   ...askedGrant,
 })
 
@@ -94,10 +95,12 @@ async function answerIce(
   const grant = grantFor(principal, asked, cluster)
   if (grant && !asked.user)
     throw badRequest('user: must be named, since the credential carries limits for it')
+  const realm = realmFor(principal, asked.realm, cluster)
   const client = {
     user: asked.user ?? '',
     ...(asked.zone === undefined ? {} : { zone: asked.zone }),
     ...(grant && { grant }),
+    ...(realm === undefined ? {} : { realm }),
   }
   refuseRevoked(fleet.revocations(key), { user: client.user, tenant: grant?.tenant }, nowMs())
   const answer = fitting(() => issue(cluster, client, nowMs()))

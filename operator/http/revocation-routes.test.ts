@@ -27,6 +27,7 @@ function setUp() {
     ttlSeconds: 3600,
     listeners: [{ protocol: 'UDP', port: 3478 }],
     keyRing: undefined,
+    realms: [],
     peerPolicies: [],
     relays: [{ name: 'public-0-abc', uid: 'u0', addresses: ['203.0.113.10'], allocations: 0, capacity: 1 }],
   })

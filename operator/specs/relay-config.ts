@@ -1,10 +1,10 @@
 import type { RelayConfigInput } from '../../relay/api/config.ts'
 import { durationSeconds } from '../api/durations.ts'
-import { effectiveListeners } from '../api/listeners.ts'
+import { effectiveListeners, realmOfListener } from '../api/listeners.ts'
 import type { Listener, TurnCluster } from '../api/turn-cluster.ts'
 import type { ClusterNetworks } from '../controller/contract.ts'
 
-type RelayListener = Omit<Listener, 'name'>
+type RelayListener = Omit<Listener, 'name'> & { name?: string }
 
 /** What a driver decides about a relay's configuration: where its files lie and what this machine leaves it. */
 export interface RelayPlace {
@@ -31,7 +31,7 @@ const LEAST_STREAMS = 10_000
 /** The configuration file of a relay of this cluster: one function for pods and for local processes. */
 export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayPlace): RelayConfigInput {
   const { spec } = cluster
-  const listeners = relayListeners(place.listeners ?? effectiveListeners(spec))
+  const listeners = relayListeners(place.listeners ?? effectiveListeners(spec), spec.realms)
   const needsTls = listeners.some((listener) => listener.protocol === 'tls' || listener.protocol === 'dtls')
   return {
     realm: spec.realm,
@@ -56,6 +56,12 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
       tcp: spec.peers.tcp,
       ...(place.relayPorts && { siblingPorts: spec.network.relayPorts }),
     },
+    realms: spec.realms.map(({ realm, peerPolicy, limits }) => ({
+      realm,
+      credentials: { deriveKeys: true },
+      ...(peerPolicy !== undefined && { peerPolicy }),
+      limits,
+    })),
     peerPolicies: spec.peerPolicies.map((policy) => ({ ...policy, mode: MODES[policy.mode] })),
     limits: relayLimits(spec.limits),
     drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
@@ -86,13 +92,20 @@ function natDiscovery(spec: TurnCluster['spec']): Pick<RelayConfigInput, 'natDis
 }
 
 /** A TLS listener takes plain TCP as well, so that a TCP listener on its port would be one too many. */
-function relayListeners(listeners: readonly RelayListener[]): RelayConfigInput['listeners'] {
+function relayListeners(
+  listeners: readonly RelayListener[],
+  realms: TurnCluster['spec']['realms'],
+): RelayConfigInput['listeners'] {
   const tlsPorts = new Set(listeners.filter((l) => l.protocol === 'TLS').map((l) => l.port))
   return listeners
     .filter((listener) => listener.protocol !== 'TCP' || !tlsPorts.has(listener.port))
-    .map(({ protocol, port, proxyProtocol }) => ({
-      protocol: PROTOCOLS[protocol],
-      port,
-      ...(proxyProtocol && { proxyProtocol }),
-    }))
+    .map(({ name, protocol, port, proxyProtocol }) => {
+      const realm = realmOfListener(realms, name)
+      return {
+        protocol: PROTOCOLS[protocol],
+        port,
+        ...(proxyProtocol && { proxyProtocol }),
+        ...(realm !== undefined && { realm }),
+      }
+    })
 }

@@ -24,7 +24,9 @@ export const loadReport = z.object({
   packetsTotal: z.number().min(0),
   /** Public addresses in force. */
   addresses: z.array(z.string()).max(8),
-  listeners: z.array(z.object({ protocol: z.string(), port: z.int() })).max(32),
+  listeners: z
+    .array(z.object({ protocol: z.string(), port: z.int(), realm: z.string().max(127).optional() }))
+    .max(32),
   /** Ids of the credential keys that verify, the signing one first. */
   keyIds: z.array(z.string()).max(16),
   /** SHA-256 of the certificate in use, hex, and its end. */

@@ -12,6 +12,14 @@ const furtherRealm = z.strictObject({
   realm: realmName.describe('Name of the realm.'),
   credentials: credentialsConfig
     .omit({ revocationsFile: true })
+    .extend({
+      deriveKeys: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Makes keys of the realm from those of the default one, so that a fleet keeps one ring: see docs/credentials.md.',
+        ),
+    })
     .prefault({})
     .describe(
       'Who may use the relay by this realm; nobody of another one. Of a keysFile the nonceKeys are not used.',

@@ -222,7 +222,7 @@ export class Relay {
       capacity: capacityOf(config, this.#addresses),
       faults: this.#faults,
       addresses: this.#addresses.map(({ advertise }) => advertise),
-      listeners: this.#listeners.bound,
+      listeners: withRealms(this.#listeners.bound, this.#settings.config),
       listening: this.#listeners.complete,
       keyIds: config.credentials.keys.map(({ id }) => id),
       users: config.credentials.users.length,
@@ -283,8 +283,12 @@ export class Relay {
     { config }: Pick<Settings, 'config'>,
     bound: readonly RelayConfig['listeners'][number][],
   ): RelayConfig {
-    const listeners = bound.length > 0 ? bound : config.listeners
-    return { ...config, listeners: [...listeners], control: this.control }
+    const listeners = withRealms(bound, config)
+    return {
+      ...config,
+      listeners: bound.length > 0 ? listeners : config.listeners,
+      control: this.control,
+    }
   }
 
   #host(): HostAddresses {
@@ -299,4 +303,15 @@ export class Relay {
       this.#options.changed()
     }
   }
+}
+
+/** Realms belong to ports that the system has not chosen. */
+function withRealms<L extends Pick<RelayConfig['listeners'][number], 'protocol' | 'port'>>(
+  bound: readonly L[],
+  { listeners }: Pick<RelayConfig, 'listeners'>,
+): (L & { realm: string | undefined })[] {
+  return bound.map((one) => {
+    const same = listeners.find(({ protocol, port }) => protocol === one.protocol && port === one.port)
+    return { ...one, realm: same?.realm }
+  })
 }

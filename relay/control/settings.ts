@@ -3,7 +3,9 @@ import { basename, dirname, resolve } from 'node:path'
 import type { z } from 'zod'
 import { type RelayAddress, type RelayConfig, relayAddressesFile, relayConfig } from '../api/config.ts'
 import { type CredentialsConfig, type KeyRingFile, keyRingFile } from '../api/credentials-config.ts'
+import { realmKey } from '../api/realm-keys.ts'
 import { NO_REVOCATIONS, type RevocationList, revocationList } from '../api/revocations.ts'
+import { nodeCrypto } from '../io/node-crypto.ts'
 import { type Certificate, readCertificate } from './certificate.ts'
 import { parseYaml } from './yaml-file.ts'
 
@@ -101,14 +103,19 @@ export class SettingsFiles {
 
   #merged(config: RelayConfig): Settings {
     const ring = this.#keyRing ?? NO_KEYS
-    const { credentials, nonceKeys, operator } = config
+    const { nonceKeys, operator } = config
+    const credentials = withRing(config.credentials, ring)
     return {
       config: {
         ...config,
-        credentials: withRing(credentials, ring),
+        credentials,
         realms: config.realms.map((realm, index) => ({
           ...realm,
-          credentials: withRing(realm.credentials, this.#realmRings[index]?.ring ?? NO_KEYS),
+          credentials: withDerivedKeys(
+            withRing(realm.credentials, this.#realmRings[index]?.ring ?? NO_KEYS),
+            credentials.keys,
+            realm.realm,
+          ),
         })),
         nonceKeys: [...nonceKeys, ...ring.nonceKeys],
         ...(operator && { operator: this.#withPaths(operator) }),
@@ -189,6 +196,17 @@ function withRing<C extends Omit<CredentialsConfig, 'revocationsFile'>>(
     keys: [...credentials.keys, ...keys],
     ...(thirdParty && { thirdParty: { ...thirdParty, keys: [...thirdParty.keys, ...tokenKeys] } }),
   }
+}
+
+/** One ring for all realms of a fleet, without a credential of one being good for another. */
+function withDerivedKeys<C extends Pick<CredentialsConfig, 'keys'> & { readonly deriveKeys: boolean }>(
+  credentials: C,
+  ring: CredentialsConfig['keys'],
+  realm: string,
+): C {
+  if (!credentials.deriveKeys) return credentials
+  const derived = ring.map((key) => realmKey(nodeCrypto, key, realm))
+  return { ...credentials, keys: [...credentials.keys, ...derived] }
 }
 
 function readText(file: string): string {

@@ -24,7 +24,8 @@ export interface RelayStatus {
   readonly io: Readonly<IoCounters>
   readonly faults: number
   readonly addresses: readonly string[]
-  readonly listeners: readonly BoundListener[]
+  /** Each with the realm that it challenges for, where that is not the default one. */
+  readonly listeners: readonly (BoundListener & { readonly realm: string | undefined })[]
   /** Every listener of the configuration is bound. */
   readonly listening: boolean
   readonly keyIds: readonly string[]
@@ -69,7 +70,9 @@ export function loadReportOf(status: RelayStatus, sequence: number): LoadReport 
     bytesTotal: counters.clientBytes + counters.peerBytes,
     packetsTotal: counters.clientPackets + counters.peerPackets,
     addresses: [...status.addresses],
-    listeners: status.listeners.slice(0, LISTENERS_MAX).map(({ protocol, port }) => ({ protocol, port })),
+    listeners: status.listeners
+      .slice(0, LISTENERS_MAX)
+      .map(({ protocol, port, realm }) => ({ protocol, port, ...(realm !== undefined && { realm }) })),
     keyIds: status.keyIds.slice(0, 16),
     ...(certificate && { tls: { fingerprint: certificate.fingerprint, notAfterMs: certificate.notAfterMs } }),
     problems: status.problems

@@ -36,7 +36,8 @@ export function drainRefusal(core: TurnCore, request: Request): Refusal | undefi
  * compare the certificate with the bare address.
  */
 export function redirection(core: TurnCore, request: Request): Refusal | undefined {
-  if (!core.draining) return undefined
+  // The ways in to the other relays are those of the default realm.
+  if (!core.draining || request.realm !== core.realms[0]) return undefined
   const { client, from, owner, reader } = request
   const secure = from.transport === 'tls' || from.transport === 'dtls'
   if (secure && !(owner && reader.hasIntegritySha256)) return undefined

@@ -97,6 +97,25 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
   'a denied address that is none': { realm, peers: { deny: ['localhost'] } },
   'a policy with a name that no credential may carry': { realm, peerPolicies: [{ name: 'Media' }] },
   'a policy that allows no network': { realm, peerPolicies: [{ name: 'media', allow: ['media'] }] },
+  'a further realm with a quote': { realm, realms: [{ realm: 'a"b' }] },
+  'a further realm that is the first': { realm, realms: [{ realm }] },
+  'a further realm at a listener that is not there': {
+    realm,
+    listeners: [udp],
+    realms: [{ realm: 'second', listeners: ['tls'] }],
+  },
+  'a listener of two realms': {
+    realm,
+    listeners: [udp],
+    realms: [
+      { realm: 'second', listeners: [udp.name] },
+      { realm: 'third', listeners: [udp.name] },
+    ],
+  },
+  'a further realm with a policy that is not there': {
+    realm,
+    realms: [{ realm: 'second', peerPolicy: 'media' }],
+  },
   'a policy that denies no network': { realm, peerPolicies: [{ name: 'media', deny: ['10.0.0.0/33'] }] },
   'a label of the operator': { realm, pod: { labels: { 'turnfleet.dev/cluster': 'x' } } },
   'an annotation of the operator': { realm, pod: { annotations: { 'app.kubernetes.io/name': 'x' } } },
