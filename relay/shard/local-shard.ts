@@ -10,6 +10,7 @@ import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
 import { Shard, type ShardEvent } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
 import { withOffloaded } from './traffic.ts'
+import type { Gauges } from './worker/gauges.ts'
 
 /** A stream without an allocation that says nothing for so long is closed. */
 const STREAM_IDLE_SECONDS = 60
@@ -90,6 +91,17 @@ export class LocalShard implements Shards {
 
   get handOver(): Shards['handOver'] {
     return this.#io.handOver
+  }
+
+  /** Shows what is carried without putting a `status` together: a busy loop turns many thousand times a second. */
+  show(gauges: Pick<Gauges, 'show'>): void {
+    const machine = this.#machine
+    gauges.show(
+      machine.allocationCount,
+      machine.permissionCount,
+      machine.channelCount,
+      machine.peerConnectionCount,
+    )
   }
 
   get status(): ShardsStatus {

@@ -91,12 +91,7 @@ class ShardThread {
 
   /** After each turn: what is carried now, and what happened meanwhile. */
   #show(): void {
-    const { allocations, permissions, channels, peerConnections } = this.#shard.status
-    this.#gauges.set('allocations', allocations)
-    this.#gauges.set('permissions', permissions)
-    this.#gauges.set('channels', channels)
-    this.#gauges.set('peerConnections', peerConnections)
-    this.#gauges.countTurn()
+    this.#shard.show(this.#gauges)
     if (this.#events.length === 0) return
     this.#say({ kind: 'events', events: this.#events })
     this.#events = []
