@@ -74,6 +74,12 @@ const RELAY_FIGURES: RelayFigure[] = [
     read: (report) => report.packetsTotal,
   },
   {
+    name: 'relay_offloaded_packets_total',
+    help: 'Relayed packets that the kernel forwarded.',
+    counter: true,
+    read: (report) => report.offloadedPacketsTotal ?? 0,
+  },
+  {
     name: 'relay_cpu_seconds_total',
     help: 'CPU time of the relay.',
     counter: true,

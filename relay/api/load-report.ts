@@ -22,6 +22,8 @@ export const loadReport = z.object({
   /** Relayed bytes and packets, both directions, since start. */
   bytesTotal: z.number().min(0),
   packetsTotal: z.number().min(0),
+  /** Those of them that the kernel forwarded; absent: as none. */
+  offloadedPacketsTotal: z.number().min(0).optional(),
   /** Public addresses in force. */
   addresses: z.array(z.string()).max(8),
   listeners: z

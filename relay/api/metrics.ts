@@ -35,6 +35,16 @@ export const RELAY_METRICS = {
     help: 'Bytes of application data relayed, by where they came from',
     labels: ['from'],
   },
+  turnfleet_relay_offloaded_packets_total: {
+    kind: 'counter',
+    help: 'Those of turnfleet_relay_relayed_packets_total that the kernel forwarded',
+    labels: ['from'],
+  },
+  turnfleet_relay_offloaded_bytes_total: {
+    kind: 'counter',
+    help: 'Those of turnfleet_relay_relayed_bytes_total that the kernel forwarded',
+    labels: ['from'],
+  },
   turnfleet_relay_packets_total: {
     kind: 'counter',
     help: 'Datagrams and stream frames on the sockets, control messages included; transport is udp, tcp, tls, dtls or peer',

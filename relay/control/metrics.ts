@@ -73,6 +73,14 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
     [counters.clientBytes, { from: 'client' }],
     [counters.peerBytes, { from: 'peer' }],
   ],
+  turnfleet_relay_offloaded_packets_total: ({ counters: { offloaded } }) => [
+    [offloaded.clientPackets, { from: 'client' }],
+    [offloaded.peerPackets, { from: 'peer' }],
+  ],
+  turnfleet_relay_offloaded_bytes_total: ({ counters: { offloaded } }) => [
+    [offloaded.clientBytes, { from: 'client' }],
+    [offloaded.peerBytes, { from: 'peer' }],
+  ],
   turnfleet_relay_packets_total: ({ traffic }) =>
     Object.entries(traffic).flatMap(([transport, { packetsIn, packetsOut }]): Sample[] => [
       [packetsIn, { transport, direction: 'in' }],

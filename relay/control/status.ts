@@ -69,6 +69,7 @@ export function loadReportOf(status: RelayStatus, sequence: number): LoadReport 
     allocationsOpenedTotal: counters.opened,
     bytesTotal: counters.clientBytes + counters.peerBytes,
     packetsTotal: counters.clientPackets + counters.peerPackets,
+    offloadedPacketsTotal: counters.offloaded.clientPackets + counters.offloaded.peerPackets,
     addresses: [...status.addresses],
     listeners: status.listeners
       .slice(0, LISTENERS_MAX)

@@ -2,6 +2,7 @@ import { ERROR } from '../stun/error-codes.ts'
 import { METHOD } from '../stun/methods.ts'
 import type { AllocationEnd } from './contract.ts'
 import { DROP_REASONS, type DropReason } from './drops.ts'
+import { newOffloadedData, type OffloadedData } from './offload.ts'
 import { PEER_RULES, type PeerRule } from './peer-policy.ts'
 import { REFUSAL_REASONS, type RefusalReason } from './refusals.ts'
 import type { ConnectionEnd } from './tcp/peer-connections.ts'
@@ -47,6 +48,8 @@ export class TurnCounters {
   /** Relayed application data that came from peers. */
   peerPackets = 0
   peerBytes = 0
+  /** What of that passed below the machine. */
+  readonly offloaded: OffloadedData = newOffloadedData()
 
   countResponse(method: string, code: number = SUCCESS): void {
     const codes = this.responses[method]

@@ -2,14 +2,7 @@ import type { TransportAddress } from '../stun/address.ts'
 import type { Allocation, Channel, Permission, RelaySocket } from './allocation.ts'
 import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
-import {
-  newOffloadedData,
-  type Offload,
-  type OffloadedData,
-  type OffloadedRates,
-  REFUSED,
-  UNTRIED,
-} from './offload.ts'
+import { type Offload, type OffloadedRates, REFUSED, UNTRIED } from './offload.ts'
 
 /**
  * Keeps an `Offload` in step with the state machine. A permission is handed down when the first packet passes
@@ -17,8 +10,6 @@ import {
  * follow those of the machine, which hold below by time alone.
  */
 export class Offloading {
-  /** All that ever passed below. */
-  readonly totals: OffloadedData = newOffloadedData()
   readonly #core: TurnCore
   readonly #offload: Offload
   readonly #allocations = new Set<Allocation>()
@@ -137,8 +128,8 @@ export class Offloading {
 
   #collect(allocation: Allocation): void {
     const data = this.#offload.collect(allocation.offloaded)
-    const { totals } = this
     const { counters } = this.#core
+    const { offloaded } = counters
     allocation.clientPackets += data.clientPackets
     allocation.clientBytes += data.clientBytes
     allocation.peerPackets += data.peerPackets
@@ -148,13 +139,13 @@ export class Offloading {
     counters.peerPackets += data.peerPackets
     counters.peerBytes += data.peerBytes
     counters.drops['rate-limit'] += data.rateDrops
-    totals.clientPackets += data.clientPackets
-    totals.clientBytes += data.clientBytes
-    totals.clientFrameBytes += data.clientFrameBytes
-    totals.peerPackets += data.peerPackets
-    totals.peerBytes += data.peerBytes
-    totals.peerFrameBytes += data.peerFrameBytes
-    totals.rateDrops += data.rateDrops
+    offloaded.clientPackets += data.clientPackets
+    offloaded.clientBytes += data.clientBytes
+    offloaded.clientFrameBytes += data.clientFrameBytes
+    offloaded.peerPackets += data.peerPackets
+    offloaded.peerBytes += data.peerBytes
+    offloaded.peerFrameBytes += data.peerFrameBytes
+    offloaded.rateDrops += data.rateDrops
   }
 }
 

@@ -84,7 +84,7 @@ export class TurnServer implements TurnMachine {
 
   /** What passed below this machine: counted in `counters`, but in no `Forward`. */
   get offloaded(): Readonly<OffloadedData> | undefined {
-    return this.#core.offloading?.totals
+    return this.#core.offloading && this.#core.counters.offloaded
   }
 
   /** To be called every second or so where something forwards below this machine: takes its counts over. */

@@ -58,6 +58,7 @@ describe('the kernel path', { skip }, () => {
     const call = await Call.open(namespaces, world.ports, { channel: CHANNEL })
     await call.toPeer(payload(100), CHANNEL)
     const before = { ...world.machine.counters }
+    const below = { ...before.offloaded }
     for (const size of [100, 200, 300]) await call.toPeer(payload(size), CHANNEL)
     for (const size of [50, 60]) await call.toClient(payload(size))
     call.turn.refresh(performance.now(), 0)
@@ -68,6 +69,11 @@ describe('the kernel path', { skip }, () => {
     assert.deepEqual([clientPackets, clientBytes, peerPackets, peerBytes], [4, 700, 2, 110])
     assert.equal(world.machine.counters.clientBytes - before.clientBytes, 600)
     assert.equal(world.machine.counters.peerPackets - before.peerPackets, 2)
+    const { offloaded } = world.machine.counters
+    assert.deepEqual(
+      [offloaded.clientBytes - below.clientBytes, offloaded.peerBytes - below.peerBytes],
+      [600, 110],
+    )
     await quiet(call.peer, () => call.sendToPeer(payload(100), CHANNEL))
   })
 
