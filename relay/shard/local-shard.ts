@@ -11,6 +11,7 @@ import { Shard, type ShardEvent } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
 import { withOffloaded } from './traffic.ts'
 import type { Gauges } from './worker/gauges.ts'
+import type { Opened } from './worker/messages.ts'
 
 /** A stream without an allocation that says nothing for so long is closed. */
 const STREAM_IDLE_SECONDS = 60
@@ -88,6 +89,11 @@ export class LocalShard implements Shards {
 
   /** They always are up to date. */
   async count(): Promise<void> {}
+
+  /** All that live, as they were told of when they were made. */
+  live(): Opened[] {
+    return this.#machine.live()
+  }
 
   get handOver(): Shards['handOver'] {
     return this.#io.handOver

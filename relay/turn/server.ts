@@ -135,6 +135,12 @@ export class TurnServer implements TurnMachine {
     return this.#revokeThose((owner) => list.includes(owner, seconds), now)
   }
 
+  /** The allocations that live, each as the output that told of it. */
+  live(): Extract<Output, { kind: 'allocation-opened' }>[] {
+    const live = this.#core.table.all().filter((allocation) => allocation.live)
+    return live.map((one) => ({ kind: 'allocation-opened', at: one.openedAt, allocation: one.event() }))
+  }
+
   /** Ends every allocation. */
   closeAll(reason: AllocationEnd, now: number): void {
     for (const allocation of this.#core.table.all()) this.#lifecycle.end(allocation, reason, now)

@@ -1,7 +1,7 @@
 import type { RelayConfig } from '../../api/config.ts'
 import type { Revocation } from '../../api/revocations.ts'
 import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../../io/io.ts'
-import type { AllocationEnd } from '../../turn/contract.ts'
+import type { AllocationEnd, Output } from '../../turn/contract.ts'
 import type { TurnCounters } from '../../turn/counters.ts'
 import type { HostAddresses } from '../../turn/server-config.ts'
 import type { ShardEvent } from '../shard.ts'
@@ -53,12 +53,17 @@ export type Call =
 /** From the control side to a shard. */
 export type Command = Setting | (Call & { readonly call: number }) | { readonly kind: 'sync-clock' }
 
+/** An allocation that was made. */
+export type Opened = Extract<Output, { kind: 'allocation-opened' }>
+
 /** From a shard to the control side. */
 export type Report =
   | { readonly kind: 'started'; readonly kickFd: number }
   | { readonly kind: 'done'; readonly call: number; readonly listener: BoundListener | undefined }
   | { readonly kind: 'failed'; readonly call: number; readonly message: string }
   | { readonly kind: 'events'; readonly events: readonly ShardEvent[] }
+  /** All that live, when somebody begins to watch single allocations; none when nobody does any more. */
+  | { readonly kind: 'live'; readonly opened: readonly Opened[] }
   | { readonly kind: 'counts'; readonly counts: Counts }
 
 /** What only grows. */

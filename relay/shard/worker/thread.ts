@@ -9,6 +9,9 @@ import { SharedQuota } from '../shared-quota.ts'
 import { Gauges } from './gauges.ts'
 import type { Call, Command, PortMaps, Report, ThreadData } from './messages.ts'
 
+/** Of single allocations the control side hears only while it has a use for it: telling costs as much as a request. */
+type Watcher = 'observed' | 'drain'
+
 /** One shard on a thread of its own: it does what it is told, and says what happens. */
 class ShardThread {
   readonly #port = parentPort!
@@ -17,6 +20,7 @@ class ShardThread {
   readonly #shard: LocalShard
   #ports: PortMaps
   #events: ShardEvent[] = []
+  readonly #watchers = new Set<Watcher>()
 
   constructor({ shard, config, host, ports, memory }: ThreadData) {
     this.#ports = ports
@@ -28,7 +32,7 @@ class ShardThread {
       config,
       host,
       unixMs: Date.now,
-      onEvent: (event) => this.#events.push(event),
+      onEvent: (event) => this.#note(event),
       quota: new SharedQuota(memory.quota, shard),
       portMap: ({ advertise }) => newPortMap(this.#ports.get(formatIp(advertise))),
       portHolder: shard,
@@ -49,12 +53,14 @@ class ShardThread {
         break
       case 'drain':
         this.#shard.setDrain(command.alternates)
+        this.#watch('drain', command.alternates !== undefined)
         break
       case 'revocations':
         this.#shard.setRevocations(command.revocations)
         break
       case 'observed':
         this.#shard.setObserved(command.observed)
+        this.#watch('observed', command.observed)
         break
       case 'sync-clock':
         this.#shard.syncClock()
@@ -87,6 +93,19 @@ class ShardThread {
   async #count(): Promise<void> {
     const { counters, traffic, io } = this.#shard.status
     this.#say({ kind: 'counts', counts: { counters, traffic, io } })
+  }
+
+  #watch(watcher: Watcher, watches: boolean): void {
+    const before = this.#watchers.size > 0
+    if (watches) this.#watchers.add(watcher)
+    else this.#watchers.delete(watcher)
+    const now = this.#watchers.size > 0
+    if (now !== before) this.#say({ kind: 'live', opened: now ? this.#shard.live() : [] })
+  }
+
+  #note(event: ShardEvent): void {
+    const single = event.kind !== 'refused' && event.kind !== 'fault'
+    if (!single || this.#watchers.size > 0) this.#events.push(event)
   }
 
   /** After each turn: what is carried now, and what happened meanwhile. */

@@ -4,11 +4,9 @@ import { kickPoller } from '../../io/linux/poller.ts'
 import type { ShardEvent } from '../shard.ts'
 import { noCounts } from './counts.ts'
 import { Gauges } from './gauges.ts'
-import type { Call, Command, Counts, Report, ThreadData, ThreadMemory } from './messages.ts'
+import type { Call, Command, Counts, Opened, Report, ThreadData, ThreadMemory } from './messages.ts'
 
 const THREAD = new URL('./thread.ts', import.meta.url)
-
-type Opened = Extract<ShardEvent, { kind: 'allocation-opened' }>
 
 /** A thread whose loop does not turn for so long is stuck. */
 const STUCK_MS = 5_000
@@ -34,7 +32,7 @@ export class WorkerShard {
     number,
     { resolve: (listener?: BoundListener) => void; reject: (error: Error) => void }
   >()
-  /** The allocations that live: their end is told if the thread dies. */
+  /** The allocations that live, while somebody watches them: their end is told if the thread dies. */
   readonly #open = new Map<number, Opened>()
   #lastCall = 0
   #kickFd = -1
@@ -103,6 +101,7 @@ export class WorkerShard {
 
   #hear(report: Exclude<Report, { kind: 'started' }>): void {
     if (report.kind === 'counts') this.counts = report.counts
+    else if (report.kind === 'live') this.#restart(report.opened)
     else if (report.kind === 'events') for (const event of report.events) this.#pass(event)
     else {
       const call = this.#calls.get(report.call)
@@ -110,6 +109,11 @@ export class WorkerShard {
       if (report.kind === 'done') call?.resolve(report.listener)
       else call?.reject(new Error(report.message))
     }
+  }
+
+  #restart(opened: readonly Opened[]): void {
+    this.#open.clear()
+    for (const one of opened) this.#open.set(one.allocation.allocation, one)
   }
 
   #pass(event: ShardEvent): void {

@@ -22,7 +22,7 @@ const config = (limits: object = {}) =>
 const opened = (events: readonly ShardEvent[]) =>
   events.filter(({ kind }) => kind === 'allocation-opened').length
 
-async function start(t: TestContext, limits: object = {}) {
+async function start(t: TestContext, limits: object = {}, observed = true) {
   const events: ShardEvent[] = []
   const threads: WorkerShard[] = []
   const waiting = new Set<() => void>()
@@ -43,6 +43,7 @@ async function start(t: TestContext, limits: object = {}) {
   })
   t.after(() => shards.close('shutdown'))
   shards.start()
+  shards.setObserved(observed)
   const { port } = await shards.listen({ protocol: 'udp', address: '127.0.0.1', port: 0 })
   const clients = await Promise.all(
     Array.from({ length: CLIENTS }, async () => {
@@ -133,4 +134,32 @@ test('a thread that dies takes no other with it, and is replaced', ONLY_LINUX, a
   await until(() => opened(events) === 2 * CLIENTS)
   assert.equal(shards.status.allocations, kept + CLIENTS)
   assert.ok(threads[2]!.gauges.get('allocations') > 0)
+})
+
+test(
+  'single allocations are told of while they are observed, and what died with a thread too',
+  ONLY_LINUX,
+  async (t) => {
+    const { shards, threads, clients, events, until } = await start(t, {}, false)
+    await Promise.all(clients.map((client) => client.allocate()))
+    shards.setObserved(true)
+    await clients[0]!.refresh(0)
+    await until(() => events.length === 1)
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ['allocation-closed'],
+    )
+    await Promise.all(threads.slice(0, 2).map((thread) => thread.terminate()))
+    await until(() => events.filter(({ kind }) => kind === 'allocation-closed').length === CLIENTS)
+  },
+)
+
+test('what ended while nobody observed did not die with its thread', ONLY_LINUX, async (t) => {
+  const { shards, threads, clients, events, until } = await start(t)
+  await Promise.all(clients.map((client) => client.allocate()))
+  shards.setObserved(false)
+  await Promise.all(clients.map((client) => client.refresh(0)))
+  await Promise.all(threads.slice(0, 2).map((thread) => thread.terminate()))
+  await until(() => events.filter(({ kind }) => kind === 'fault').length === 2)
+  assert.equal(events.filter(({ kind }) => kind === 'allocation-closed').length, 0)
 })
