@@ -9,11 +9,13 @@ import { streamLimitTests } from './testing/stream-limit-tests.ts'
 import { streamTests } from './testing/stream-tests.ts'
 import { tcpPeerTests } from './testing/tcp-peer-tests.ts'
 import { tlsTests } from './testing/tls-tests.ts'
+import { trafficClassTests } from './testing/traffic-class-tests.ts'
 
 /** What every implementation of RelayIo must do; called from the test file of each. */
 export function describeRelayIo(name: string, create: () => RelayIo): void {
   describe(`${name} as RelayIo`, { timeout: 30_000 }, () => {
     datagramTests(create)
+    trafficClassTests(create)
     peerErrorTests(create)
     streamTests(create)
     streamLimitTests(create)

@@ -84,9 +84,24 @@ export interface IoHandler extends TcpPeerHandler {
   /**
    * One datagram, or one whole STUN message or ChannelData frame of a stream. After a ConnectionBind request on a
    * stream comes `batchEnd` before anything else of it, as bytes behind it may not be frames (RFC 6062 §5.4).
+   * `trafficClass` is what it may go on with (`traffic-class.ts`): 0 for what came by a stream.
    */
-  clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
-  peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
+  clientData(
+    link: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void
+  peerData(
+    relay: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void
   /** An ICMP error for what a relay socket sent; see `TurnMachine.handlePeerError`. Not every I/O layer hears of them. */
   peerError?(relay: number, peer: TransportAddress, icmpType: number, icmpCode: number, mtu: number): void
   relayBound(relay: number): void
@@ -148,6 +163,8 @@ export interface RelayIo {
   readonly dontFragment?: boolean
   /** Whether `peerError` is called; absent: this I/O layer does not hear of ICMP errors. */
   readonly peerErrors?: boolean
+  /** Whether datagrams come and go with a traffic class; absent: it is always 0. */
+  readonly trafficClass?: boolean
   /** TCP relay sockets (RFC 6062); absent: there are none. */
   readonly tcpPeers?: TcpPeers
   /** Whether it serves dtls listeners; absent: it does not. */
@@ -166,6 +183,8 @@ export interface RelayIo {
   wakeAt(atMs: number): void
   /** For streams accepted from now on. */
   setStreamLimits(limits: StreamLimits): void
+  /** Whether datagrams go on with the DSCP that they came with, from now on; they do unless this is called. */
+  keepDscp?(kept: boolean): void
   /** Rejects with an Error that names the address and what to do (port taken, privilege missing). */
   listen(options: ListenerOptions): Promise<BoundListener>
   /** Stops accepting; established streams stay. */
@@ -175,9 +194,26 @@ export interface RelayIo {
   /** Binds a UDP relay socket; answered by `relayBound` or `relayBindFailed`, never synchronously. */
   bindRelay(relay: number, bind: TransportAddress, options: { dontFragment: boolean }): void
   closeRelay(relay: number): void
-  /** Never throws; what cannot be sent is dropped and counted. The bytes are copied or sent before it returns. */
-  sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
-  sendToPeer(relay: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void
+  /**
+   * Never throws; what cannot be sent is dropped and counted. The bytes are copied or sent before it returns.
+   * `trafficClass` (absent: 0) is that of a datagram; streams have none.
+   */
+  sendToClient(
+    link: number,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass?: number,
+  ): void
+  sendToPeer(
+    relay: number,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass?: number,
+  ): void
   /** Ends a stream after what is queued for it was sent or a short grace is over. */
   closeLink(link: number): void
   /** A stream that carries an allocation is not closed for being idle. */

@@ -86,16 +86,16 @@ function setUp() {
   return { shard, calls, events, outputs, machine }
 }
 
-test('a packet goes on where the machine says, and is counted on both sides', () => {
+test('a packet goes on where the machine says, with its DSCP and ECN (RFC 8656 §14), and is counted on both sides', () => {
   const { shard, calls, machine } = setUp()
   machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 52, length: 160 }
-  shard.clientData(3, CLIENT, new Uint8Array(300), 48, 164)
-  assert.deepEqual(calls, ['sendToPeer 9 52 160'])
+  shard.clientData(3, CLIENT, new Uint8Array(300), 48, 164, 2)
+  assert.deepEqual(calls, ['sendToPeer 9 52 160 2'])
   assert.deepEqual(shard.traffic.tcp, { packetsIn: 1, bytesIn: 164, packetsOut: 0, bytesOut: 0 })
   assert.deepEqual(shard.traffic.peer, { packetsIn: 0, bytesIn: 0, packetsOut: 1, bytesOut: 160 })
   machine.forward = { target: 'client', socket: 3, to: CLIENT, offset: 44, length: 164 }
-  shard.peerData(9, PEER, new Uint8Array(300), 48, 160)
-  assert.equal(calls[1], 'sendToClient 3 44 164')
+  shard.peerData(9, PEER, new Uint8Array(300), 48, 160, 0b1011_1001)
+  assert.equal(calls[1], 'sendToClient 3 44 164 185')
   assert.equal(shard.traffic.tcp.bytesOut, 164)
 })
 
@@ -110,7 +110,7 @@ test('outputs are performed at the end of a batch', () => {
   )
   shard.batchEnd()
   assert.deepEqual(calls, [
-    'sendToClient 3 0 20',
+    'sendToClient 3 0 20 0',
     'bindRelay 9',
     'setLinkInUse 3 true',
     'closeRelay 9',
@@ -161,15 +161,15 @@ test('the timer is set only for what comes sooner', () => {
 test('a fault of the machine costs one packet', () => {
   const { shard, calls, events, machine } = setUp()
   machine.broken = true
-  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20, 0)
   assert.deepEqual(
     events.map(({ kind }) => kind),
     ['fault'],
   )
   machine.broken = false
   machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 48, length: 20 }
-  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
-  assert.deepEqual(calls, ['sendToPeer 9 48 20'])
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20, 0)
+  assert.deepEqual(calls, ['sendToPeer 9 48 20 0'])
 })
 
 test('a fault of the machine closes a peer that connects, and lets bytes of a splice pass', () => {
@@ -184,7 +184,7 @@ test('data of a link that is gone is ignored', () => {
   const { shard, calls, machine } = setUp()
   machine.forward = { target: 'peer', socket: 9, to: PEER, offset: 48, length: 20 }
   shard.linkClosed(3)
-  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20)
+  shard.clientData(3, CLIENT, new Uint8Array(100), 48, 20, 0)
   assert.deepEqual(calls, ['removeLink 3 1000'])
 })
 

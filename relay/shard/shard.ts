@@ -52,23 +52,37 @@ export class Shard implements IoHandler {
     this.#guard(() => this.#machine.removeLink(link, this.#io.now()))
   }
 
-  clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+  clientData(
+    link: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void {
     const side = this.#sides.get(link)
     if (!side) return
     this.#countIn(side, length)
     try {
       const forward = this.#machine.handleClientData(link, from, buffer, offset, length, this.#io.now())
-      if (forward) this.#forward(forward, buffer)
+      if (forward) this.#forward(forward, buffer, trafficClass)
     } catch (error) {
       this.#options.onEvent({ kind: 'fault', error })
     }
   }
 
-  peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+  peerData(
+    relay: number,
+    from: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void {
     this.#countIn(this.traffic.peer, length)
     try {
       const forward = this.#machine.handlePeerData(relay, from, buffer, offset, length, this.#io.now())
-      if (forward) this.#forward(forward, buffer)
+      if (forward) this.#forward(forward, buffer, trafficClass)
     } catch (error) {
       this.#options.onEvent({ kind: 'fault', error })
     }
@@ -138,17 +152,25 @@ export class Shard implements IoHandler {
     }
   }
 
-  #forward({ target, socket, to, offset, length }: Forward, buffer: Uint8Array): void {
+  /** Application data goes on with the DSCP and ECN that it came with (RFC 8656 §14); answers of the relay have none. */
+  #forward({ target, socket, to, offset, length }: Forward, buffer: Uint8Array, trafficClass: number): void {
     if (target === 'peer') {
-      this.#io.sendToPeer(socket, to, buffer, offset, length)
+      this.#io.sendToPeer(socket, to, buffer, offset, length, trafficClass)
       this.#countOut(this.traffic.peer, length)
     } else {
-      this.#toClient(socket, to, buffer, offset, length)
+      this.#toClient(socket, to, buffer, offset, length, trafficClass)
     }
   }
 
-  #toClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
-    this.#io.sendToClient(link, to, buffer, offset, length)
+  #toClient(
+    link: number,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void {
+    this.#io.sendToClient(link, to, buffer, offset, length, trafficClass)
     const side = this.#sides.get(link)
     if (side) this.#countOut(side, length)
   }
@@ -166,7 +188,7 @@ export class Shard implements IoHandler {
   #perform(output: Output): void {
     switch (output.kind) {
       case 'transmit':
-        this.#toClient(output.link, output.to, output.bytes, 0, output.bytes.length)
+        this.#toClient(output.link, output.to, output.bytes, 0, output.bytes.length, 0)
         return
       case 'bind-relay':
         if (output.transport === 'tcp') this.#io.tcpPeers?.listen(output.relay, output.bind)

@@ -1,4 +1,5 @@
 import type { IoHandler } from '../io.ts'
+import { relayedClass } from '../traffic-class.ts'
 import { isDtls } from './dtls/client-hello.ts'
 import type { DtlsSessions } from './dtls/dtls-sessions.ts'
 import type { ClientSocket } from './hand-over/client-socket.ts'
@@ -22,6 +23,8 @@ export interface DatagramReaderOptions {
 
 /** Takes datagrams from sockets that are ready, and hands them to whom they are for. */
 export class DatagramReader {
+  /** Whether datagrams go on with the DSCP that they came with. */
+  keepDscp = true
   readonly #options: DatagramReaderOptions
   readonly #ring: ReceiveRing
 
@@ -54,13 +57,15 @@ export class DatagramReader {
     const ring = this.#ring
     const more = ring.receive(socket.fd)
     while (socket.open && ring.next()) {
-      if (endpoint.kind === 'relay') handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length)
-      else this.#fromClient(endpoint.kind === 'client' ? endpoint.listener : endpoint, handler)
+      const trafficClass = ring.trafficClass === 0 ? 0 : relayedClass(ring.trafficClass, this.keepDscp)
+      if (endpoint.kind === 'relay')
+        handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length, trafficClass)
+      else this.#fromClient(endpoint.kind === 'client' ? endpoint.listener : endpoint, handler, trafficClass)
     }
     return more
   }
 
-  #fromClient(listener: UdpListener, handler: IoHandler): void {
+  #fromClient(listener: UdpListener, handler: IoHandler, trafficClass: number): void {
     const { memory, sessions } = this.#options
     let { from, offset, length } = this.#ring
     const { proxied } = listener
@@ -71,7 +76,8 @@ export class DatagramReader {
       length = proxied.length
     }
     if (listener.dtls >= 0 && isDtls(memory.bytes, offset, length))
-      sessions.receive(listener, from, offset, length)
-    else if (listener.udp >= 0) handler.clientData(listener.udp, from, memory.bytes, offset, length)
+      sessions.receive(listener, from, offset, length, trafficClass)
+    else if (listener.udp >= 0)
+      handler.clientData(listener.udp, from, memory.bytes, offset, length, trafficClass)
   }
 }

@@ -54,6 +54,7 @@ export interface LinuxIoOptions {
 export class LinuxIo implements RelayIo {
   readonly dontFragment = true
   readonly dtls = true
+  readonly trafficClass = true
   readonly peerErrors = true
   readonly sharedPorts: boolean = true
   readonly counters = newIoCounters()
@@ -150,6 +151,10 @@ export class LinuxIo implements RelayIo {
     this.#sessions.limits = limits
   }
 
+  keepDscp(kept: boolean): void {
+    this.#reader.keepDscp = kept
+  }
+
   async listen(options: ListenerOptions): Promise<BoundListener> {
     const id = ++this.#lastId
     const { protocol } = options
@@ -198,21 +203,35 @@ export class LinuxIo implements RelayIo {
     this.#loop.nodeHasWork()
   }
 
-  sendToClient(link: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+  sendToClient(
+    link: number,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass = 0,
+  ): void {
     const listener = this.#listeners.get(link)
     if (listener) {
-      this.#push(listener.socket, listener.wayTo(to), buffer, offset, length)
+      this.#push(listener.socket, listener.wayTo(to), buffer, offset, length, trafficClass)
       return
     }
     const stream = this.#streams.get(link)
     if (stream) stream.send(buffer, offset, length)
-    else this.#sessions.send(link, buffer, offset, length)
+    else this.#sessions.send(link, buffer, offset, length, trafficClass)
     this.#flushSoon()
   }
 
-  sendToPeer(relay: number, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+  sendToPeer(
+    relay: number,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass = 0,
+  ): void {
     const endpoint = this.#relays.get(relay)
-    if (endpoint) this.#push(endpoint.socket, to, buffer, offset, length)
+    if (endpoint) this.#push(endpoint.socket, to, buffer, offset, length, trafficClass)
   }
 
   closeLink(link: number): void {
@@ -288,8 +307,15 @@ export class LinuxIo implements RelayIo {
     return true
   }
 
-  #push(socket: UdpSocket, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
-    this.#queue.push(socket, to, buffer, offset, length)
+  #push(
+    socket: UdpSocket,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void {
+    this.#queue.push(socket, to, buffer, offset, length, trafficClass)
     this.#flushSoon()
   }
 

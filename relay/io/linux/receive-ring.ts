@@ -1,6 +1,6 @@
 import { TransportAddress } from '../../stun/address.ts'
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
-import { MSG_DONTWAIT, SOL_UDP, UDP_GRO } from './constants.ts'
+import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, MSG_DONTWAIT, SOL_UDP, UDP_GRO } from './constants.ts'
 import { recvmmsg } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { MessageHeaders } from './message-headers.ts'
@@ -15,8 +15,10 @@ const MESSAGE_BYTES_MAX = 65_535
  * page, so that the beginnings of slots spread over the whole cache.
  */
 const SLOT_BYTES = 17 * 4096 + 19 * 64
-/** A control message that holds an int: header, value, padding. */
-const CONTROL_BYTES = 24
+/** A control message that holds an int, or a byte: header, value, padding. */
+const CONTROL_MESSAGE_BYTES = 24
+/** The size of what was joined, and the traffic class. */
+const CONTROL_BYTES = 2 * CONTROL_MESSAGE_BYTES
 
 /** What the receive ring takes of a `Memory`. */
 export const RECEIVE_RING_BYTES = RECEIVE_BATCH * (SLOT_BYTES + SOCKADDR_BYTES + CONTROL_BYTES + 128) + 4096
@@ -29,6 +31,8 @@ export class ReceiveRing {
   /** The datagram at hand, valid until `next`: HEAD_ROOM_BYTES before it and TAIL_ROOM_BYTES behind may be written. */
   offset = 0
   length = 0
+  /** DSCP and ECN, where the socket asks for them: the kernel joins none of different classes. */
+  trafficClass = 0
   readonly from = new TransportAddress()
   readonly #memory: Memory
   readonly #slots: number
@@ -72,10 +76,10 @@ export class ReceiveRing {
     while (this.#message < this.#messages) {
       const message = this.#message++
       const received = this.#headers.received(message)
-      const joined = this.#joinedSize(message)
+      this.#readControl(message)
       this.#makeRoom(message)
       if (!readSockaddr(this.#memory, this.#names + message * SOCKADDR_BYTES, this.from)) continue
-      this.#segment = joined > 0 ? joined : received
+      if (this.#segment === 0) this.#segment = received
       this.#take(this.#slot(message), received)
       return true
     }
@@ -100,12 +104,20 @@ export class ReceiveRing {
     for (let i = 0; i < TAIL_ROOM_BYTES; i++) this.#tail[i] = bytes[at + length + i]!
   }
 
-  /** The length of the datagrams that a message is joined of; 0 where it is one. */
-  #joinedSize(message: number): number {
-    if (this.#headers.controlLength(message) === 0) return 0
-    const { i32 } = this.#memory
-    const control = (this.#control + message * CONTROL_BYTES) >> 2
-    return i32[control + 2] === SOL_UDP && i32[control + 3] === UDP_GRO ? i32[control + 4]! : 0
+  /** The length of the datagrams that a message is joined of, 0 where it is one, and the class of all. */
+  #readControl(message: number): void {
+    this.#segment = 0
+    this.trafficClass = 0
+    const { bytes, i32 } = this.#memory
+    const start = this.#control + message * CONTROL_BYTES
+    const end = start + this.#headers.controlLength(message)
+    for (let at = start; at < end; at += CONTROL_MESSAGE_BYTES) {
+      const level = i32[(at + 8) >> 2]
+      const type = i32[(at + 12) >> 2]
+      if (level === SOL_UDP && type === UDP_GRO) this.#segment = i32[(at + 16) >> 2]!
+      else if ((level === IPPROTO_IP && type === IP_TOS) || (level === IPPROTO_IPV6 && type === IPV6_TCLASS))
+        this.trafficClass = bytes[at + 16]!
+    }
   }
 
   /** The kernel has overwritten how much room there is with what it used of it. */

@@ -31,6 +31,8 @@ function setUp(t: TestContext, host = '127.0.0.1', receivers = 3) {
     t.after(() => socket.close())
     return socket
   }
+  /** Of all that was received, in order. */
+  const classes: number[] = []
   /** All that a socket holds, once it holds `count` datagrams: a busy kernel delivers on loopback a little later. */
   const received = (socket: UdpSocket, count: number): Buffer[] => {
     const all: Buffer[] = []
@@ -39,6 +41,7 @@ function setUp(t: TestContext, host = '127.0.0.1', receivers = 3) {
       more = ring.receive(socket.fd)
       while (ring.next()) {
         all.push(Buffer.from(memory.bytes.slice(ring.offset, ring.offset + ring.length)))
+        classes.push(ring.trafficClass)
         scribble(memory.bytes, ring)
       }
     }
@@ -51,6 +54,7 @@ function setUp(t: TestContext, host = '127.0.0.1', receivers = 3) {
     queue,
     counters,
     received,
+    classes,
     senders: [sender, second],
     peers: Array.from({ length: receivers }, open),
   }
@@ -118,6 +122,26 @@ describe('the send queue', () => {
     })
   }
 
+  for (const host of ['127.0.0.1', '::1']) {
+    it(`gives each datagram the DSCP and ECN that it was pushed with, runs of one class together, on ${host}`, (t) => {
+      const { queue, senders, peers, received, classes } = setUp(t, host)
+      const one = fc.record({ trafficClass: fc.nat(255), repeat: fc.integer({ min: 1, max: 5 }) })
+      fc.assert(
+        fc.property(fc.array(one, { minLength: 1, maxLength: 12 }), (batch) => {
+          const pushed = batch.flatMap(({ trafficClass, repeat }) => Array<number>(repeat).fill(trafficClass))
+          for (const [i, trafficClass] of pushed.entries())
+            queue.push(senders[0]!, peers[0]!.local, datagram(i, 160), 0, 160, trafficClass)
+          queue.flush()
+          classes.length = 0
+          const numbers = received(peers[0]!, pushed.length).map((bytes) => bytes.readUInt32BE(0))
+          assert.deepEqual(numbers, [...pushed.keys()])
+          assert.deepEqual(classes, pushed)
+        }),
+        { numRuns: 60 },
+      )
+    })
+  }
+
   it('sends more than it holds in parts', (t) => {
     const { queue, senders, peers, received } = setUp(t)
     const count = SEND_QUEUE_DATAGRAMS + 10
@@ -161,12 +185,12 @@ describe('the send queue', () => {
   })
 
   it('sends one by one where the kernel refuses to cut a run', (t) => {
-    const { memory, queue, senders, peers, received, counters } = setUp(t)
+    const { memory, queue, senders, peers, received, classes, counters } = setUp(t)
     const value = memory.take(4)
     memory.i32[value >> 2] = 1
     assert.equal(setsockopt(senders[0]!.fd, SOL_SOCKET, SO_NO_CHECK, memory.address(value), 4), 0)
     for (let i = 0; i < 40; i++) {
-      queue.push(senders[0]!, peers[i < 20 ? 0 : 1]!.local, datagram(i, 200), 0, 200)
+      queue.push(senders[0]!, peers[i < 20 ? 0 : 1]!.local, datagram(i, 200), 0, 200, i < 20 ? 0xb9 : 0)
       queue.push(senders[1]!, peers[2]!.local, datagram(i, 200), 0, 200)
     }
     queue.flush()
@@ -175,6 +199,7 @@ describe('the send queue', () => {
     )
     const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
     assert.deepEqual(numbers, [range(0, 20), range(20, 40), range(0, 40)])
+    assert.deepEqual(classes, [...Array<number>(20).fill(0xb9), ...Array<number>(60).fill(0)])
     assert.equal(counters.sendErrors, 0)
   })
 

@@ -6,6 +6,10 @@ import {
   EMSGSIZE,
   ENOBUFS,
   EOPNOTSUPP,
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
   MSG_DONTWAIT,
   SOL_UDP,
   UDP_SEGMENT,
@@ -14,7 +18,7 @@ import {
 import { errno, sendmmsg } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { MessageHeaders } from './message-headers.ts'
-import { SOCKADDR_BYTES, sameSockaddr, writeSockaddr } from './sockaddr.ts'
+import { SOCKADDR_BYTES, SOCKADDR_IN_BYTES, sameSockaddr, writeSockaddr } from './sockaddr.ts'
 import type { UdpSocket } from './udp-socket.ts'
 
 /** Datagrams that may wait for the end of a batch; more leave in parts. */
@@ -28,9 +32,12 @@ const RUN_BYTES_MAX = 65_000
 const SEGMENT_BYTES_MAX = 1472
 /** How often a send is tried again that may have failed for another one's error. */
 const TRIES_MAX = 3
-/** A control message that holds two bytes: header, value, padding. */
-const CONTROL_BYTES = 24
-const CONTROL_LENGTH = 18
+/** A control message: header, value, padding. */
+const CONTROL_MESSAGE_BYTES = 24
+/** The size of segments, two bytes, and the traffic class, an int. */
+const CONTROL_BYTES = 2 * CONTROL_MESSAGE_BYTES
+const SEGMENT_LENGTH = 18
+const CLASS_LENGTH = 20
 
 /** What the send queue takes of a `Memory`. */
 export const SEND_MEMORY_BYTES =
@@ -51,6 +58,7 @@ export class SendQueue {
   readonly #start = new Uint32Array(SEND_QUEUE_DATAGRAMS)
   readonly #length = new Uint32Array(SEND_QUEUE_DATAGRAMS)
   readonly #nameLength = new Uint8Array(SEND_QUEUE_DATAGRAMS)
+  readonly #class = new Uint8Array(SEND_QUEUE_DATAGRAMS)
   /** The next datagram of the same socket, or -1. */
   readonly #next = new Int32Array(SEND_QUEUE_DATAGRAMS)
   /** By message: its first datagram, and how many it carries. */
@@ -75,14 +83,22 @@ export class SendQueue {
     this.#headers.setVectors(SPARE, SPARE, 1)
     for (let i = 0; i < SEND_QUEUE_DATAGRAMS; i++) {
       const control = (this.#control + i * CONTROL_BYTES) >> 2
-      memory.u32[control] = CONTROL_LENGTH
+      memory.u32[control] = SEGMENT_LENGTH
       memory.u32[control + 2] = SOL_UDP
       memory.u32[control + 3] = UDP_SEGMENT
+      memory.u32[control + CONTROL_MESSAGE_BYTES / 4] = CLASS_LENGTH
     }
   }
 
-  /** Copies a datagram in. */
-  push(socket: UdpSocket, to: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
+  /** Copies a datagram in, which leaves with this DSCP and ECN. */
+  push(
+    socket: UdpSocket,
+    to: TransportAddress,
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    trafficClass = 0,
+  ): void {
     if (length > SEND_QUEUE_BYTES) {
       this.#counters.sendErrors++
       return
@@ -96,6 +112,7 @@ export class SendQueue {
     this.#bytes += length
     this.#start[datagram] = start
     this.#length[datagram] = length
+    this.#class[datagram] = trafficClass
     this.#nameLength[datagram] = writeSockaddr(this.#memory, this.#name(datagram), to)
     this.#append(socket, datagram)
   }
@@ -174,6 +191,7 @@ export class SendQueue {
       length > 0 &&
       length <= size &&
       this.#length[last] === size &&
+      this.#class[first] === this.#class[next] &&
       segments < UDP_SEGMENTS_MAX &&
       total + length <= RUN_BYTES_MAX &&
       sameSockaddr(this.#memory, this.#name(first), this.#name(next))
@@ -189,13 +207,28 @@ export class SendQueue {
   }
 
   #finish(message: number, first: number, firstVector: number, segments: number): void {
-    const control = this.#control + message * CONTROL_BYTES
     this.#headers.setName(message, this.#name(first), this.#nameLength[first]!)
     this.#headers.setVectors(message, firstVector, this.#vectors - firstVector)
-    this.#headers.setControl(message, control, segments > 1 ? CONTROL_BYTES : 0)
-    if (segments > 1) this.#memory.u16[(control + 16) >> 1] = this.#length[first]!
+    this.#setControl(message, this.#control + message * CONTROL_BYTES, first, segments > 1)
     this.#first[message] = first
     this.#segments[message] = segments
+  }
+
+  /** Most messages are of class 0, which is what a socket sends unless it is told otherwise. */
+  #setControl(message: number, control: number, first: number, joined: boolean): void {
+    if (joined) this.#memory.u16[(control + 16) >> 1] = this.#length[first]!
+    if (this.#class[first] === 0) {
+      this.#headers.setControl(message, control, joined ? CONTROL_MESSAGE_BYTES : 0)
+      return
+    }
+    const ofClass = control + CONTROL_MESSAGE_BYTES
+    const { u32 } = this.#memory
+    const ipv4 = this.#nameLength[first] === SOCKADDR_IN_BYTES
+    u32[(ofClass + 8) >> 2] = ipv4 ? IPPROTO_IP : IPPROTO_IPV6
+    u32[(ofClass + 12) >> 2] = ipv4 ? IP_TOS : IPV6_TCLASS
+    u32[(ofClass + 16) >> 2] = this.#class[first]!
+    if (joined) this.#headers.setControl(message, control, CONTROL_BYTES)
+    else this.#headers.setControl(message, ofClass, CONTROL_MESSAGE_BYTES)
   }
 
   /** Returns how many messages are dealt with, sent or given up. */
@@ -223,6 +256,8 @@ export class SendQueue {
   /** Sends the datagrams of a run one by one. */
   #sendSingly(socket: UdpSocket, message: number): void {
     let datagram = this.#first[message]!
+    // All are of one class, which stands behind the size.
+    this.#setControl(SPARE, this.#control + message * CONTROL_BYTES, datagram, false)
     for (let left = this.#segments[message]!; left > 0; left--) {
       this.#headers.setVector(SPARE, this.#start[datagram]!, this.#length[datagram]!)
       this.#headers.setName(SPARE, this.#name(datagram), this.#nameLength[datagram]!)

@@ -4,7 +4,8 @@ import type { Memory } from './memory.ts'
 
 /** Room for a sockaddr_in6 (28 bytes), the larger of the two. */
 export const SOCKADDR_BYTES = 32
-const SOCKADDR_IN_BYTES = 16
+/** The length of a sockaddr of IPv4. */
+export const SOCKADDR_IN_BYTES = 16
 const SOCKADDR_IN6_BYTES = 28
 
 /** Writes an address as a sockaddr at `at`, a multiple of four; returns its length. */

@@ -4,10 +4,12 @@ import {
   AF_INET6,
   IP_MTU_DISCOVER,
   IP_RECVERR,
+  IP_RECVTOS,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPV6_MTU_DISCOVER,
   IPV6_RECVERR,
+  IPV6_RECVTCLASS,
   IPV6_V6ONLY,
   PMTUDISC_DO,
   PMTUDISC_DONT,
@@ -79,9 +81,11 @@ export class UdpSocketFactory {
     }
   }
 
-  /** Takes over a socket that was opened before. */
+  /** Takes over a socket that was opened before, maybe by an older version. */
   adopt(fd: number): UdpSocket {
-    return new UdpSocket(descriptors.opened(fd), this.#localOf(fd), false)
+    const adopted = new UdpSocket(descriptors.opened(fd), this.#localOf(fd), false)
+    this.#tellClass(fd, adopted.local.family === 6)
+    return adopted
   }
 
   /** Lets further sockets of this user have the same address and port. */
@@ -104,12 +108,19 @@ export class UdpSocketFactory {
       this.#set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes)
     // Older kernels hand over datagrams one by one.
     if (this.gather) this.#set(fd, SOL_UDP, UDP_GRO, 1)
+    this.#tellClass(fd, ipv6)
     if (keepErrors && ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
     else if (keepErrors) this.#set(fd, IPPROTO_IP, IP_RECVERR, 1)
     if (dontFragment === undefined) return
     const discover = dontFragment ? PMTUDISC_DO : PMTUDISC_DONT
     if (ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, discover)
     else this.#set(fd, IPPROTO_IP, IP_MTU_DISCOVER, discover)
+  }
+
+  /** Has each datagram come with its DSCP and ECN. */
+  #tellClass(fd: number, ipv6: boolean): void {
+    if (ipv6) this.#set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)
+    else this.#set(fd, IPPROTO_IP, IP_RECVTOS, 1)
   }
 
   #set(fd: number, level: number, name: number, value: number): number {

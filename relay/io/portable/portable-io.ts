@@ -124,7 +124,7 @@ export class PortableIo implements RelayIo {
           })
         },
         received: (from, buffer, offset, length) => {
-          handler.peerData(relay, from, buffer, offset, length)
+          handler.peerData(relay, from, buffer, offset, length, 0)
           handler.batchEnd()
         },
         sendFailed: () => void this.counters.sendErrors++,
@@ -191,9 +191,9 @@ export class PortableIo implements RelayIo {
           },
           failed: reject,
           received: (from, buffer, offset, length) => {
-            if (!proxied) handler.clientData(id, from, buffer, offset, length)
+            if (!proxied) handler.clientData(id, from, buffer, offset, length, 0)
             else if (proxied.open(from, buffer, offset, length)) {
-              handler.clientData(id, proxied.client, buffer, proxied.offset, proxied.length)
+              handler.clientData(id, proxied.client, buffer, proxied.offset, proxied.length, 0)
             }
             handler.batchEnd()
           },

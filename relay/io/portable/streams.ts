@@ -138,7 +138,7 @@ export class Streams {
         handler().linkOpened(connection.link!)
       },
       received: ({ link, remote }, buffer, offset, length) => {
-        handler().clientData(link!.id, remote, buffer, offset, length)
+        handler().clientData(link!.id, remote, buffer, offset, length, 0)
       },
       readEnded: () => handler().batchEnd(),
       wantsFlush: (connection) => this.#flushSoon(connection),

@@ -13,6 +13,7 @@ export interface Received {
   readonly socket: number
   readonly from: TransportAddress
   readonly bytes: Buffer
+  readonly trafficClass: number
 }
 
 /** An IoHandler that keeps what it is told and lets a test wait for it. */
@@ -64,15 +65,15 @@ export class Recorder implements IoHandler {
     this.#changed()
   }
 
-  clientData(link: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
-    this.onClientData(link, from, buffer, offset, length)
-    this.client.push({ socket: link, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
-    this.#lastLink = link
+  clientData(...data: Parameters<IoHandler['clientData']>): void {
+    this.onClientData(...data)
+    this.client.push(received(...data))
+    this.#lastLink = data[0]
   }
 
-  peerData(relay: number, from: TransportAddress, buffer: Uint8Array, offset: number, length: number): void {
-    this.onPeerData(relay, from, buffer, offset, length)
-    this.peer.push({ socket: relay, from: from.clone(), bytes: copyAndScribble(buffer, offset, length) })
+  peerData(...data: Parameters<IoHandler['peerData']>): void {
+    this.onPeerData(...data)
+    this.peer.push(received(...data))
   }
 
   peerConnection(relay: number, from: TransportAddress): number | undefined {
@@ -128,6 +129,11 @@ export class Recorder implements IoHandler {
   #changed(): void {
     for (const look of [...this.#waiters]) look()
   }
+}
+
+function received(...data: Parameters<IoHandler['peerData']>): Received {
+  const [socket, from, buffer, offset, length, trafficClass] = data
+  return { socket, from: from.clone(), bytes: copyAndScribble(buffer, offset, length), trafficClass }
 }
 
 /** Writes over everything a machine may write over, so that a lack of room or a late read shows. */

@@ -69,15 +69,21 @@ export class DtlsSessions {
   }
 
   /** One datagram of DTLS at `offset` of the memory. */
-  receive(listener: DtlsListener, from: TransportAddress, offset: number, length: number): void {
+  receive(
+    listener: DtlsListener,
+    from: TransportAddress,
+    offset: number,
+    length: number,
+    trafficClass: number,
+  ): void {
     const { bytes } = this.#options.memory
     const known = this.#table.find(listener.dtls, from)
     const hello = readClientHello(bytes, offset, length)
     if (hello && !known?.beganWith(bytes, hello.random)) this.#greet(listener, from, offset, length, hello)
-    else if (known) this.#continue(known, offset, length)
+    else if (known) this.#continue(known, offset, length, trafficClass)
   }
 
-  send(link: number, buffer: Uint8Array, offset: number, length: number): void {
+  send(link: number, buffer: Uint8Array, offset: number, length: number, trafficClass: number): void {
     const connection = this.#table.get(link)
     if (!connection?.secured) return
     const { memory, counters } = this.#options
@@ -90,7 +96,7 @@ export class DtlsSessions {
       memory.bytes.set(buffer.subarray(offset, offset + length), this.#copy)
       at = this.#copy
     }
-    if (connection.session.write(at, length)) this.#transmit(connection)
+    if (connection.session.write(at, length)) this.#transmit(connection, trafficClass)
     else counters.sendErrors++
   }
 
@@ -206,10 +212,10 @@ export class DtlsSessions {
     if (connection.closed) this.#bios.drain(this.#record, RECORD_BYTES_MAX)
   }
 
-  #continue(connection: DtlsConnection, offset: number, length: number): void {
+  #continue(connection: DtlsConnection, offset: number, length: number, trafficClass: number): void {
     if (this.#bios.feed(offset, length)) {
       if (!connection.secured) this.#handshake(connection)
-      if (connection.secured) this.#read(connection)
+      if (connection.secured) this.#read(connection, trafficClass)
     }
     // What a session has not taken is none of the next one's.
     if (connection.closed) this.#bios.drain(this.#record, RECORD_BYTES_MAX)
@@ -230,7 +236,7 @@ export class DtlsSessions {
     this.#dueBy(connection.deadline)
   }
 
-  #read(connection: DtlsConnection): void {
+  #read(connection: DtlsConnection, trafficClass: number): void {
     const { memory, handler } = this.#options
     const { session, link, remote } = connection
     while (!connection.closed) {
@@ -244,18 +250,18 @@ export class DtlsSessions {
         handler().linkOpened({ ...link, serverName: session.serverName })
       }
       this.#extend(connection)
-      handler().clientData(link.id, remote, memory.bytes, this.#plain, length)
+      handler().clientData(link.id, remote, memory.bytes, this.#plain, length, trafficClass)
     }
   }
 
   /** Sends what a session has written. */
-  #transmit({ listener, remote }: DtlsConnection): void {
+  #transmit({ listener, remote }: DtlsConnection, trafficClass = 0): void {
     const { memory, queue } = this.#options
     for (;;) {
       const length = this.#bios.take(this.#record, RECORD_BYTES_MAX)
       if (length === 0) return
       if (listener.socket.open)
-        queue.push(listener.socket, listener.wayTo(remote), memory.bytes, this.#record, length)
+        queue.push(listener.socket, listener.wayTo(remote), memory.bytes, this.#record, length, trafficClass)
     }
   }
 

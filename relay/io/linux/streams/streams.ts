@@ -231,7 +231,7 @@ export class Streams {
         handler().linkOpened(connection.link!)
       },
       received: ({ link, remote }, buffer, offset, length) => {
-        handler().clientData(link!.id, remote, buffer, offset, length)
+        handler().clientData(link!.id, remote, buffer, offset, length, 0)
       },
       decide: () => handler().batchEnd(),
       wantsFlush: (connection) => this.#flushSoon(connection),
