@@ -16,7 +16,7 @@ export async function packets(args: string[]): Promise<void> {
     return
   }
   requirePrograms('turnserver', 'taskset', 'ip')
-  const network = benchNetwork(options.wire)
+  const network = benchNetwork(options)
   try {
     const load = options.load(network)
     process.stdout.write(`${network.description}\n${inWords(load)}\n\n`)

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Contender } from '../contenders.ts'
+import { CoreTime } from '../core-time.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { Latency, LoadLine, LoadOptions } from './load-options.ts'
@@ -19,6 +20,8 @@ export interface Measurement {
   readonly lossShare: number
   /** CPU time of the server, user and system, for each packet that it relayed. */
   readonly cpuMicrosecondsPerPacket: number
+  /** All that the server's core did meanwhile, interrupts and softirqs included, for each packet. */
+  readonly coreMicrosecondsPerPacket: number
   /** CPU seconds of the server per second. */
   readonly cpuShare: number
   readonly latency: Latency
@@ -37,12 +40,17 @@ export async function measure(
     const generator = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     const closed = once(generator, 'close')
     let cpuBefore = 0
+    let core = new CoreTime(network.serverCore)
     let measurement: Measurement | undefined
     createInterface({ input: generator.stdout }).on('line', (text) => {
       const line = JSON.parse(text) as LoadLine
-      if (line.kind === 'start') cpuBefore = server.cpuSeconds()
-      else if (line.kind === 'end')
-        measurement = result(contender.name, load, line, server.cpuSeconds() - cpuBefore)
+      if (line.kind === 'start') {
+        cpuBefore = server.cpuSeconds()
+        core = new CoreTime(network.serverCore)
+      } else if (line.kind === 'end') {
+        const { busySeconds } = core
+        measurement = result(contender.name, load, line, server.cpuSeconds() - cpuBefore, busySeconds)
+      }
     })
     await closed
     if (!measurement) throw new Error(`${contender.name}: the load generator ended early`)
@@ -57,6 +65,7 @@ function result(
   { packetsPerSecond }: LoadOptions,
   { sent, received, seconds, latency }: Extract<LoadLine, { kind: 'end' }>,
   cpuSeconds: number,
+  coreSeconds: number,
 ): Measurement {
   if (received === 0) throw new Error(`${server} relayed nothing`)
   return {
@@ -65,6 +74,7 @@ function result(
     sentPerSecond: sent / seconds,
     lossShare: Math.max(0, 1 - received / sent),
     cpuMicrosecondsPerPacket: (cpuSeconds * 1e6) / received,
+    coreMicrosecondsPerPacket: (coreSeconds * 1e6) / received,
     cpuShare: cpuSeconds / seconds,
     latency,
   }

@@ -17,6 +17,8 @@ export const USAGE = `usage: npm run bench -- packets [options]
   --direction D     up, down or both (both)
   --wire            packets arrive one by one, their checksums worked out, as from a network card: the kernel
                     path forwards no other ones
+  --steer           each side's core takes what arrives there, as from a network card of its own: "core µs" is then
+                    all that the server costs
   --fail-below R    fails where the first server relays less than R times the packets of the second per CPU-second
   --json FILE       all measurements
 `
@@ -28,6 +30,7 @@ export interface PacketsOptions {
   readonly rates: readonly (number | 'max')[]
   readonly runs: number
   readonly wire: boolean
+  readonly steer: boolean
   readonly failBelow: number | undefined
   readonly json: string | undefined
   load(network: BenchNetwork): Load
@@ -48,6 +51,7 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
       framing: { type: 'string', default: 'channel' },
       direction: { type: 'string', default: 'both' },
       wire: { type: 'boolean', default: false },
+      steer: { type: 'boolean', default: false },
       'fail-below': { type: 'string' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -69,6 +73,7 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
     rates: values.rates.split(',').map((rate) => (rate === 'max' ? rate : wholeNumber('rates', rate))),
     runs: wholeNumber('runs', values.runs),
     wire: values.wire,
+    steer: values.steer,
     failBelow: values['fail-below'] === undefined ? undefined : Number(values['fail-below']),
     json: values.json,
     load: (network) => ({

@@ -7,6 +7,7 @@ export interface Row {
   readonly offered: Measurement['offeredPerSecond']
   readonly sentPerSecond: Spread
   readonly cpuMicroseconds: Spread
+  readonly coreMicroseconds: Spread
   readonly lossShare: Spread
   readonly p50: Spread
   readonly p99: Spread
@@ -18,6 +19,7 @@ const HEADINGS = [
   'server',
   'sent/s',
   'CPU µs per packet (min / median / max)',
+  'core µs per packet',
   'loss',
   'p50 µs',
   'p99 µs',
@@ -37,6 +39,7 @@ export function summarize(measurements: readonly Measurement[]): Row[] {
         offered,
         sentPerSecond: of((one) => one.sentPerSecond),
         cpuMicroseconds: of((one) => one.cpuMicrosecondsPerPacket),
+        coreMicroseconds: of((one) => one.coreMicrosecondsPerPacket),
         lossShare: of((one) => one.lossShare),
         p50: of(({ latency }) => latency.p50),
         p99: of(({ latency }) => latency.p99),
@@ -53,6 +56,7 @@ export function table(rows: readonly Row[]): string {
     row.server,
     String(Math.round(row.sentPerSecond.median)),
     spreadText(row.cpuMicroseconds, 2),
+    spreadText(row.coreMicroseconds, 2),
     `${(row.lossShare.median * 100).toFixed(2)} %`,
     ...[row.p50, row.p99, row.p999].map(({ median }) => median.toFixed(0)),
   ])
@@ -61,11 +65,13 @@ export function table(rows: readonly Row[]): string {
 
 /** One measurement as it comes. */
 export function line(measurement: Measurement): string {
-  const { server, sentPerSecond, cpuMicrosecondsPerPacket, lossShare, latency } = measurement
+  const { server, sentPerSecond, cpuMicrosecondsPerPacket, coreMicrosecondsPerPacket, lossShare, latency } =
+    measurement
   return [
     server.padEnd(18),
     `${Math.round(sentPerSecond)} packets/s`.padStart(18),
     `${cpuMicrosecondsPerPacket.toFixed(2)} µs of CPU each`.padStart(22),
+    `core ${coreMicrosecondsPerPacket.toFixed(2)} µs`.padStart(14),
     `${(lossShare * 100).toFixed(2)} % lost`.padStart(13),
     `p50 ${latency.p50.toFixed(0)} µs`.padStart(12),
   ].join('')
