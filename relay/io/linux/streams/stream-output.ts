@@ -82,13 +82,8 @@ export class StreamOutput {
   /** Writes what was gathered and, where the system takes more again, what waits. */
   flush(): void {
     if (this.#gathered > 0) this.#writeGathered()
-    while (!this.#broken && this.#sendRest() && !this.#queue.empty) {
-      if (this.#gather === NONE) this.#gather = this.#buffers.takeGather()
-      if (this.#gather === NONE) break
-      this.#gatherQueued()
-      this.#writeGathered()
-    }
     this.#release()
+    while (!this.#broken && this.#sendRest() && !this.#queue.empty && this.#writeQueued());
   }
 
   /** Sends what TLS has to say by itself: handshake, tickets, alerts. */
@@ -135,19 +130,26 @@ export class StreamOutput {
     this.#gathered += length
   }
 
-  #gatherQueued(): void {
-    for (let frame = this.#queue.peek(); frame; frame = this.#queue.peek()) {
-      if (this.#gathered + frame.length > GATHER_BYTES) return
-      this.#append(frame, 0, frame.length)
-      this.#queue.shift()
-    }
-  }
-
   #writeGathered(): void {
     const length = this.#gathered
     this.#gathered = 0
     if (this.#encryption) this.#encrypt(this.#gather, length)
     else this.#writeFrames(this.#gather, length)
+  }
+
+  /** False where the system takes no more. */
+  #writeQueued(): boolean {
+    const { memory, raw } = this.#buffers
+    let length = 0
+    for (let frame = this.#queue.peek(); frame; frame = this.#queue.peek()) {
+      if (length + frame.length > GATHER_BYTES) break
+      memory.bytes.set(frame, raw + length)
+      length += frame.length
+      this.#queue.shift()
+    }
+    if (!this.#encryption) return this.#writeFrames(raw, length)
+    this.#encrypt(raw, length)
+    return !this.#rest
   }
 
   #encrypt(at: number, length: number): void {
@@ -158,15 +160,15 @@ export class StreamOutput {
     else this.#broken = true
   }
 
-  /** Frames that the system takes nothing of go to the queue, where later media may replace them. */
-  #writeFrames(at: number, length: number): void {
+  /** Frames that the system takes nothing of go to the queue, where later media may replace them: false then. */
+  #writeFrames(at: number, length: number): boolean {
     const sent = this.#rest ? 0 : this.#socket.send(at, length)
     if (sent < 0) this.#broken = true
-    if (sent < 0 || sent === length) return
+    if (sent < 0 || sent === length) return sent === length
     if (!this.#queue.empty) {
       // They have waited there before, and others behind them still do.
       this.#keep(at + sent, length - sent)
-      return
+      return false
     }
     const { bytes } = this.#buffers.memory
     const end = at + length
@@ -179,6 +181,7 @@ export class StreamOutput {
       }
       frame = next
     }
+    return false
   }
 
   #write(at: number, length: number): void {

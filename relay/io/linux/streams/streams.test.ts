@@ -13,7 +13,7 @@ import { started, tcpClient } from '../../testing/setup.ts'
 import { LinuxIo } from '../linux-io.ts'
 import { openSessions } from '../openssl/tls-session.ts'
 import { limitDescriptors } from '../testing/descriptor-limit.ts'
-import { TcpSocketFactory } from './tcp-socket.ts'
+import { TcpSocket, TcpSocketFactory } from './tcp-socket.ts'
 
 const material = await selfSigned('relay.example.org')
 
@@ -153,6 +153,42 @@ describe('streams of LinuxIo', { timeout: 30_000 }, () => {
     other.write(bindingRequest(3))
     assert.deepEqual(await readBytes(other, 20), bindingRequest(3))
     assert.equal(seen.client.length, 2)
+  })
+
+  it('wait for the system where it takes nothing of a frame, and hold nobody up', async (t) => {
+    const { io, seen, port } = await echoing(t)
+    const client = await tcpClient(t, port)
+    client.write(bindingRequest(1))
+    await readBytes(client, 20)
+    const { id, remote } = seen.streams()[0]!
+    let attempts = 0
+    const full = t.mock.method(TcpSocket.prototype, 'send', () => {
+      assert.ok(++attempts < 1000, 'it tries again and again')
+      return 0
+    })
+    const frames = [2, 3, 4].map(bindingRequest)
+    for (const frame of frames) {
+      if (frame === frames.at(-1)) full.mock.restore()
+      io.sendToClient(id, remote!, frame, 0, frame.length)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    assert.deepEqual(await readBytes(client, 60), Buffer.concat(frames))
+  })
+
+  it('are read to their end where the end came with the last bytes', async (t) => {
+    const { seen, port } = await echoing(t)
+    const client = await tcpClient(t, port)
+    const sent = Buffer.concat([
+      bindingRequest(),
+      ...Array.from({ length: 8 }, () => channelData(0x4000, randomBytes(60_000))),
+    ])
+    const [received] = await Promise.all([
+      readBytes(client, sent.length),
+      once(client, 'end'),
+      client.end(sent),
+    ])
+    assert.ok(received.equals(sent))
+    await seen.until(() => seen.closedLinks.length === 1)
   })
 
   it('drop the oldest media of a TLS client that reads too slowly, and the stream stays whole', async (t) => {
