@@ -39,6 +39,8 @@ export const recv: (fd: Int, into: Int, length: Int, flags: Int) => Int = librar
 export const send: (fd: Int, from: Int, length: Int, flags: Int) => Int = library.func(
   'long send(int, uintptr_t, size_t, int)',
 )
+export const sendto: (fd: Int, from: Int, length: Int, flags: Int, address: Int, addressLength: Int) => Int =
+  library.func('long sendto(int, uintptr_t, size_t, int, uintptr_t, uint32_t)')
 export const shutdown: (fd: Int, how: Int) => Int = library.func('int shutdown(int, int)')
 const closeFunction = library.func('int close(int)')
 export function close(fd: Int): Int {

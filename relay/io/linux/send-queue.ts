@@ -15,7 +15,7 @@ import {
   UDP_SEGMENT,
   UDP_SEGMENTS_MAX,
 } from './constants.ts'
-import { errno, sendmmsg } from './ffi.ts'
+import { errno, sendmmsg, sendto } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { MessageHeaders } from './message-headers.ts'
 import { SOCKADDR_BYTES, SOCKADDR_IN_BYTES, sameSockaddr, writeSockaddr } from './sockaddr.ts'
@@ -143,6 +143,7 @@ export class SendQueue {
   }
 
   #send(socket: UdpSocket): void {
+    if (socket.queueHead === socket.queueTail && this.#sendAlone(socket, socket.queueHead)) return
     this.#messages = 0
     this.#vectors = 0
     for (let at = socket.queueHead; at >= 0; ) at = this.#addRun(at)
@@ -158,6 +159,15 @@ export class SendQueue {
       tries = 0
       done += sent > 0 ? sent : this.#afterFailure(socket, done, code)
     }
+  }
+
+  /** One datagram without a message around it, which costs the kernel less; false where that does not do. */
+  #sendAlone(socket: UdpSocket, datagram: number): boolean {
+    if (this.#class[datagram] !== 0) return false
+    const from = this.#memory.span(this.#start[datagram]!, this.#length[datagram]!)
+    const name = this.#memory.address(this.#name(datagram))
+    const length = this.#length[datagram]!
+    return sendto(socket.fd, from, length, MSG_DONTWAIT, name, this.#nameLength[datagram]!) >= 0
   }
 
   /** Makes one message of a datagram and those behind it that may share its send; returns the next one. */
