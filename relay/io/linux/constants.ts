@@ -65,6 +65,8 @@ export const EPOLLOUT = 4
 /** This one and the next are named without being asked for. */
 export const EPOLLERR = 8
 export const EPOLLHUP = 16
+export const EPOLLRDHUP = 0x2000
+export const EPOLLET = 2 ** 31
 
 export const EFD_NONBLOCK = 0o4000
 export const EFD_CLOEXEC = 0o2000000

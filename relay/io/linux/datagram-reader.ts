@@ -33,9 +33,9 @@ export class DatagramReader {
     this.#ring = new ReceiveRing(options.memory)
   }
 
-  /** Takes what a socket holds, up to what one turn may. */
-  take(endpoint: DatagramEndpoint): void {
-    this.#take(endpoint, BATCHES_PER_TURN)
+  /** Takes what a socket holds, up to what one turn may; false where it is known to hold no more. */
+  take(endpoint: DatagramEndpoint): boolean {
+    return this.#take(endpoint, BATCHES_PER_TURN)
   }
 
   /** Takes all that a socket holds now. */
@@ -43,9 +43,10 @@ export class DatagramReader {
     this.#take(endpoint, BATCHES_OF_A_BUFFER)
   }
 
-  #take(endpoint: DatagramEndpoint, batches: number): void {
+  #take(endpoint: DatagramEndpoint, batches: number): boolean {
     let more = true
     for (let batch = 0; more && batch < batches; batch++) more = this.#takeBatch(endpoint)
+    return more
   }
 
   /** False where the socket is known to hold no more. */

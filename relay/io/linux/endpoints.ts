@@ -1,3 +1,4 @@
+import { EPOLLIN } from './constants.ts'
 import type { ClientSocket } from './hand-over/client-socket.ts'
 import type { Poller } from './poller.ts'
 import type { RelaySocket } from './relay-sockets.ts'
@@ -21,9 +22,9 @@ export class Endpoints {
     return this.#byFd[fd]
   }
 
-  /** Watches it for what comes in. */
-  add(endpoint: Endpoint): void {
-    this.#poller.add(endpoint.socket.fd)
+  /** Watches it for what comes in; with EPOLLET whoever leaves something there has to `watch` it again. */
+  add(endpoint: Endpoint, events = EPOLLIN): void {
+    this.#poller.add(endpoint.socket.fd, events)
     this.#byFd[endpoint.socket.fd] = endpoint
   }
 

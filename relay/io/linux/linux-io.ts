@@ -15,6 +15,7 @@ import { listenError } from '../listen-error.ts'
 import { Arena } from '../portable/arena.ts'
 import { PeerSockets } from '../portable/peer-sockets.ts'
 import type { TcpPeers } from '../tcp-peers.ts'
+import { EPOLLET, EPOLLIN } from './constants.ts'
 import { DatagramReader } from './datagram-reader.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Endpoints } from './endpoints.ts'
@@ -27,7 +28,7 @@ import { TlsContext } from './openssl/tls-context.ts'
 import { PeerErrors } from './peer-errors.ts'
 import { Poller } from './poller.ts'
 import { RECEIVE_RING_BYTES } from './receive-ring.ts'
-import { RelaySockets } from './relay-sockets.ts'
+import { type RelaySocket, RelaySockets } from './relay-sockets.ts'
 import { SEND_MEMORY_BYTES, SendQueue } from './send-queue.ts'
 import { STREAM_MEMORY_BYTES } from './streams/stream-buffers.ts'
 import { Streams } from './streams/streams.ts'
@@ -37,6 +38,8 @@ import { WorkerLoop } from './worker-loop.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
+/** A relay socket is named once for what comes: half of what waiting for many sockets costs is looking again. */
+const RELAY_EVENTS = EPOLLIN | EPOLLET
 /** Of the hash that finds clients by their address. */
 const SEED_MAX = 2 ** 31
 
@@ -72,7 +75,7 @@ export class LinuxIo implements RelayIo {
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
   readonly #handOver: HandOver
-  readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#endpoints.add(relay))
+  readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#endpoints.add(relay, RELAY_EVENTS))
   readonly #peers: PeerSockets
   readonly tcpPeers: TcpPeers
   #handler: IoHandler | undefined
@@ -299,12 +302,15 @@ export class LinuxIo implements RelayIo {
     }
     if (endpoint.kind === 'stream') endpoint.ready(this.#poller.events(event))
     else if (endpoint.kind === 'tcp-listener') this.#streams.accept(endpoint)
-    else {
-      if (endpoint.kind === 'relay' && this.#poller.failed(event))
-        this.#errors.take(endpoint, this.#started(), this.#turnNow)
-      this.#reader.take(endpoint)
-    }
+    else if (endpoint.kind === 'relay') this.#takeRelay(endpoint, this.#poller.failed(event))
+    else this.#reader.take(endpoint)
     return true
+  }
+
+  #takeRelay(relay: RelaySocket, failed: boolean): void {
+    if (failed) this.#errors.take(relay, this.#started(), this.#turnNow)
+    const left = this.#reader.take(relay)
+    if ((left || failed) && relay.socket.open) this.#endpoints.watch(relay, RELAY_EVENTS)
   }
 
   #push(

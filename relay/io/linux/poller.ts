@@ -49,11 +49,11 @@ export class Poller {
     this.add(this.#kick)
   }
 
-  add(fd: number): void {
-    this.#control(EPOLL_CTL_ADD, fd, EPOLLIN)
+  add(fd: number, events = EPOLLIN): void {
+    this.#control(EPOLL_CTL_ADD, fd, events)
   }
 
-  /** What a descriptor that was added is watched for: EPOLLIN, EPOLLOUT, both or none. */
+  /** What a descriptor that was added is watched for; with EPOLLET it is named anew where it is ready now. */
   watch(fd: number, events: number): void {
     this.#control(EPOLL_CTL_MOD, fd, events)
   }

@@ -1,7 +1,16 @@
 import { TransportAddress } from '../../stun/address.ts'
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../turn/contract.ts'
-import { IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPV6_TCLASS, MSG_DONTWAIT, SOL_UDP, UDP_GRO } from './constants.ts'
-import { recvmmsg } from './ffi.ts'
+import {
+  EAGAIN,
+  IP_TOS,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_TCLASS,
+  MSG_DONTWAIT,
+  SOL_UDP,
+  UDP_GRO,
+} from './constants.ts'
+import { errno, recvmmsg } from './ffi.ts'
 import type { Memory } from './memory.ts'
 import { MessageHeaders } from './message-headers.ts'
 import { readSockaddr, SOCKADDR_BYTES } from './sockaddr.ts'
@@ -67,7 +76,8 @@ export class ReceiveRing {
     this.#messages = Math.max(0, count)
     this.#message = 0
     this.#left = 0
-    return count === RECEIVE_BATCH
+    // An error that ICMP brought is told in place of what the socket holds.
+    return count === RECEIVE_BATCH || (count < 0 && errno() !== EAGAIN)
   }
 
   /** Goes to the next datagram; false where there is none. */

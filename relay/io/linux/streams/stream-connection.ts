@@ -4,10 +4,11 @@ import { formatIp } from '../../../stun/address-text.ts'
 import { StreamFramer } from '../../../stun/framing.ts'
 import type { Link } from '../../../turn/contract.ts'
 import { StreamPreface } from '../../proxy/stream-preface.ts'
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from '../constants.ts'
+import { EPOLLET, EPOLLOUT } from '../constants.ts'
 import { TlsSession } from '../openssl/tls-session.ts'
 import { isConnectionBind } from './connection-bind.ts'
 import { RawStream } from './raw-stream.ts'
+import { mayHoldMore, OVER, READING } from './readiness.ts'
 import { PLAIN_BYTES, READ_BYTES } from './stream-buffers.ts'
 import type { StreamEvents, StreamOptions } from './stream-events.ts'
 import { StreamOutput } from './stream-output.ts'
@@ -35,6 +36,8 @@ export class StreamConnection {
   closed = false
   /** In the list of those that are to flush. */
   dirty = false
+  /** What its descriptor is watched for: each change is told once. */
+  watched = READING | EPOLLET
   readonly #events: StreamEvents
   readonly #options: StreamOptions
   readonly #output: StreamOutput
@@ -44,7 +47,6 @@ export class StreamConnection {
   #phase: 'preface' | 'detect' | 'handshake' | 'frames' | 'raw'
   #session: TlsSession | undefined
   #raw: RawStream | undefined
-  #watched = EPOLLIN
   #inUse = false
   #ending = false
   #peerEnded = false
@@ -66,14 +68,16 @@ export class StreamConnection {
   /** The descriptor is ready: takes what is there. */
   ready(flags: number): void {
     if (this.#output.waiting) this.#events.wantsFlush(this)
-    const over = (flags & (EPOLLERR | EPOLLHUP)) !== 0
+    const over = (flags & OVER) !== 0
     if (this.#peerEnded && over) this.destroy()
-    if (this.#peerEnded || this.closed || (this.#raw?.stopped && !over)) return
-    const { buffers } = this.#events
-    const length = this.socket.receive(buffers.read, READ_BYTES)
-    if (length > 0) this.#take(buffers.read, length)
+    if (this.#peerEnded || this.closed || (flags & (READING | OVER)) === 0) return
+    if (this.#raw?.stopped && !over) return
+    const at = this.#events.buffers.read
+    const length = this.socket.receive(at, READ_BYTES)
+    if (length > 0) this.#take(at, length)
     else if (length === 0) this.#endOfStream()
     else if (length < -1) this.destroy()
+    if (mayHoldMore(length, flags) && !this.closed) this.#events.watch(this, this.watched)
   }
 
   send(buffer: Uint8Array, offset: number, length: number): void {
@@ -291,10 +295,10 @@ export class StreamConnection {
 
   #watch(): void {
     if (this.closed) return
-    const reading = this.#peerEnded || this.#raw?.stopped ? 0 : EPOLLIN
-    const events = reading | (this.#output.waiting ? EPOLLOUT : 0)
-    if (events === this.#watched) return
-    this.#watched = events
+    const reading = this.#peerEnded || this.#raw?.stopped ? 0 : READING
+    const events = reading | (this.#output.waiting ? EPOLLOUT : 0) | EPOLLET
+    if (events === this.watched) return
+    this.watched = events
     this.#events.watch(this, events)
   }
 }

@@ -204,7 +204,7 @@ export class Streams {
     this.#open.add(connection)
     counters.streamsOpen = this.#open.size
     this.deadline = Math.min(this.deadline, now() + sweepMs(this.limits))
-    endpoints.add(connection)
+    endpoints.add(connection, connection.watched)
   }
 
   #count(connection: StreamConnection): void {
