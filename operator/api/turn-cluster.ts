@@ -252,7 +252,7 @@ export const turnClusterSpec = z.object({
     .enum(['Auto', 'Portable', 'Batched', 'Kernel'])
     .default('Auto')
     .describe(
-      'How relays move packets. Portable works everywhere; Batched makes fewer system calls, on Linux; Kernel has an eBPF program forward what it may, on nodes with Linux 6.6 and later, and is Batched elsewhere: its relays get the capabilities BPF, NET_ADMIN and PERFMON, and a change to it or from it replaces them, one after the other; Auto is Portable in this version.',
+      'How relays move packets. Auto is Batched where a node can have it, and Portable elsewhere, which the log of the relay says; Batched makes fewer system calls and uses every core, on Linux; Portable works everywhere, with one core; Kernel has an eBPF program forward what it may, on nodes with Linux 6.6 and later, and is Batched elsewhere: its relays get the capabilities BPF, NET_ADMIN and PERFMON. A change replaces the relays, one after the other.',
     ),
   pod: pod.prefault({}).describe('Additions to the pods of the relays.'),
 })

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import type { RelayConfigInput } from '../../relay/api/config.ts'
 import { canonicalJson, contentHash } from '../api/hash.ts'
 import { effectiveListeners } from '../api/listeners.ts'
@@ -32,6 +33,7 @@ export function localRelayConfig(
       port: listeners.get(listener.port) ?? listener.port,
     })),
     relayPorts,
+    workers: workersOf(cluster),
     identity: { uid: relay.uid, name: relay.options.name, cluster: relay.options.key },
   })
   const allocations = Math.min(cluster.spec.limits.allocationsPerRelay, relayPorts.max - relayPorts.min + 1)
@@ -41,4 +43,12 @@ export function localRelayConfig(
 /** Changes when the configurations of the relays must be written anew. */
 export function localConfigHash(cluster: TurnCluster, files: ClusterFiles): string {
   return contentHash(canonicalJson(relayConfigFor(cluster, files)))
+}
+
+/** The relays of a fleet share the cores of this machine. */
+function workersOf({ spec }: TurnCluster): number | undefined {
+  const { autoscaling, replicas, peers } = spec
+  if (spec.datapath === 'Portable' || spec.datapath === 'Kernel' || peers.tcp) return undefined
+  const relays = autoscaling.enabled ? autoscaling.maxReplicas : replicas
+  return Math.ceil(availableParallelism() / Math.max(1, relays))
 }

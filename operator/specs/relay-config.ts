@@ -23,7 +23,7 @@ export interface RelayPlace {
   identity?: RelayConfigInput['identity']
   /** What lies around the relays. */
   networks?: Pick<ClusterNetworks, 'internal' | 'nodes'> | undefined
-  workers?: number
+  workers?: number | undefined
 }
 
 const LEAST_STREAMS = 10_000

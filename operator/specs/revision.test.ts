@@ -32,6 +32,8 @@ test('what a relay cannot take over replaces it', () => {
     { credentials: { secretName: 'mine' } },
     { listeners: [{ name: 'udp', protocol: 'UDP', port: 443 }] },
     { datapath: 'Kernel' },
+    { datapath: 'Portable' },
+    { datapath: 'Batched' },
     // A relay chooses a data path that speaks DTLS when it starts.
     { tls: { secretName: 'a' }, listeners: [{ name: 'dtls', protocol: 'DTLS', port: 5349 }] },
   ]

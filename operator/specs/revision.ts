@@ -25,8 +25,8 @@ export function relayRevision(
     keyRingSecret: keyRingSecretName(cluster),
     tlsSecret: spec.tls?.secretName,
     privilegedPorts: needsPrivilegedPorts(spec),
-    kernelPath: needsKernelPath(spec) || undefined,
     // A relay chooses its data path when it starts, and not every one speaks DTLS.
+    datapath: spec.datapath === 'Auto' ? undefined : spec.datapath,
     dtls: effectiveListeners(spec).some(({ protocol }) => protocol === 'DTLS') || undefined,
   }
   return contentHash(canonicalJson(content)).slice(0, 8)

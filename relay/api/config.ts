@@ -135,7 +135,7 @@ const relayConfigFields = z.strictObject({
   handOver: handOverConfig
     .optional()
     .describe(
-      'Lets another relay of the same user, started with --take-over, take the listeners while this one serves its clients to their end. Needs datapath batched, and one worker. Absent: none may.',
+      'Lets another relay of the same user, started with --take-over, take the listeners while this one serves its clients to their end. Needs datapath auto or batched, on Linux, and one worker. Absent: none may.',
     ),
   workers: z
     .int()
@@ -143,13 +143,13 @@ const relayConfigFields = z.strictObject({
     .max(256)
     .optional()
     .describe(
-      'Event loops, each on a thread of its own where they are several. Absent: one for each core on the batched data path, but one where mobility or peers.tcp is on, as their clients come from several addresses; one on the others, which have no more.',
+      'Event loops, each on a thread of its own where they are several. Absent: on the batched data path one for each core that the process may use, as its memory limit allows, but one where mobility or peers.tcp is on, as their clients come from several addresses; one on the others, which have no more.',
     ),
   datapath: z
     .enum(['auto', 'portable', 'batched', 'kernel'])
     .default('auto')
     .describe(
-      'How packets are moved. portable works everywhere; batched makes fewer system calls, on Linux, and tells clients what ICMP says of their peers (RFC 8656 §11.5); kernel has an eBPF program forward what it may, on Linux 6.6 and later with the capabilities BPF, NET_ADMIN and PERFMON, and is batched without them; auto is portable in this version.',
+      'How packets are moved. auto is batched on Linux, and portable where that cannot be had, which the log says; batched makes fewer system calls, uses every core, speaks DTLS, and tells clients what ICMP says of their peers (RFC 8656 §11.5); portable works everywhere; kernel has an eBPF program forward what it may, on Linux 6.6 and later with the capabilities BPF, NET_ADMIN and PERFMON, and is batched without them.',
     ),
 })
 

@@ -19,6 +19,6 @@ export function handOverProblem(config: {
   readonly workers?: number | undefined
 }): string | undefined {
   if (!config.handOver) return undefined
-  if (config.datapath !== 'batched') return 'needs datapath: batched'
+  if (config.datapath !== 'batched' && config.datapath !== 'auto') return 'needs datapath: auto or batched'
   return (config.workers ?? 1) > 1 ? 'needs workers: 1, as one event loop hands over' : undefined
 }

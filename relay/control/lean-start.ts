@@ -1,7 +1,6 @@
 import { flushCompileCache } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collectGarbage } from '../shard/collect-garbage.ts'
 
 const CACHE_FOLDER = fileURLToPath(new URL('../../node_modules/.cache/turnfleet', import.meta.url))
 /**
@@ -23,8 +22,5 @@ export function startLean(): void {
 /** To be called once the relay serves: keeps what was compiled for the next start, and lets go of the start's garbage. */
 export function settle(): void {
   flushCompileCache()
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  // Only the last resort gives the emptied pages back to the system.
-  if (typeof collect === 'function') collect({ type: 'major', flavor: 'last-resort' })
+  collectGarbage()
 }

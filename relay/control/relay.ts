@@ -97,6 +97,7 @@ export class Relay {
     await this.apply(loaded)
     if (this.#listenProblems[0]) throw new Error(this.#listenProblems[0].message)
     await this.#succession.complete()
+    this.#shards.settle()
   }
 
   /** Puts new settings in force; what cannot be is left as it was and named in `status().problems`. */

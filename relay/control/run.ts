@@ -58,7 +58,13 @@ class RelayProcess {
     const loaded = files.load()
     const chosen = await chooseShards(loaded.settings.config)
     const running = new RelayProcess(options, files, loaded, chosen)
-    await running.#start(loaded)
+    try {
+      await running.#start(loaded)
+    } catch (error) {
+      // A process that exits under threads which wait for packets does so slowly, if cleanly at all.
+      await running.#relay.close()
+      throw error
+    }
     return running
   }
 

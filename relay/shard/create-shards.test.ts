@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import { availableParallelism } from 'node:os'
 import { test } from 'node:test'
 import { type RelayConfigInput, relayConfig } from '../api/config.ts'
 import { chooseShards } from './create-shards.ts'
+import { defaultWorkers, ownMeans } from './default-workers.ts'
 
 const skip = process.platform === 'linux' ? false : 'the batched data path is for Linux'
 
@@ -12,15 +12,14 @@ async function choose(input: Partial<RelayConfigInput>) {
       realm: 'example.org',
       listeners: [{ protocol: 'udp', port: 3478 }],
       relay: {},
-      datapath: 'batched',
       ...input,
     }),
   )
   return { workers, notes }
 }
 
-test('the batched data path has an event loop for each core', { skip }, async () => {
-  assert.deepEqual(await choose({}), { workers: availableParallelism(), notes: [] })
+test('the batched data path, which auto is on Linux, has an event loop for each core', { skip }, async () => {
+  assert.deepEqual(await choose({}), { workers: defaultWorkers(ownMeans()), notes: [] })
 })
 
 for (const [name, input] of [
@@ -34,3 +33,10 @@ for (const [name, input] of [
     assert.match(notes.join(), /remove workers/)
   })
 }
+
+test('the portable data path has one event loop, and says so where more were asked for', async () => {
+  assert.deepEqual(await choose({ datapath: 'portable' }), { workers: 1, notes: [] })
+  const { workers, notes } = await choose({ datapath: 'portable', workers: 3 })
+  assert.equal(workers, 1)
+  assert.match(notes.join(), /has one event loop, not 3: choose batched for more/)
+})

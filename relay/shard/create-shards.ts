@@ -1,7 +1,7 @@
-import { availableParallelism } from 'node:os'
 import type { RelayConfig } from '../api/config.ts'
 import { type ChosenIo, createIo } from '../io/create-io.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
+import { defaultWorkers, ownMeans } from './default-workers.ts'
 import { LocalShard } from './local-shard.ts'
 import type { ShardEvent } from './shard.ts'
 import type { Shards } from './shards.ts'
@@ -36,10 +36,10 @@ export async function chooseShards(
   // A ticket or a ConnectionBind comes from an address of its own, which the kernel may give to any loop; and one
   // loop hands over.
   const bound = config.mobility || config.peers.tcp || config.handOver
-  const wanted = config.workers ?? (datapath === 'batched' && !bound ? availableParallelism() : 1)
+  const wanted = config.workers ?? (datapath === 'batched' && !bound ? defaultWorkers(ownMeans()) : 1)
   const workers = io.sharedPorts ? wanted : 1
   const notes = note === undefined ? [] : [note]
-  if (workers < wanted)
+  if (workers < wanted && note === undefined)
     notes.push(`the ${datapath} data path has one event loop, not ${wanted}: choose batched for more`)
   if (workers > 1 && bound)
     notes.push(

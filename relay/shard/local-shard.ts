@@ -81,6 +81,9 @@ export class LocalShard implements Shards {
     this.#shard.batchEnd()
   }
 
+  /** This thread is not the shard's alone. */
+  settle(): void {}
+
   async close(reason: AllocationEnd): Promise<void> {
     this.#machine.closeAll(reason, this.#io.now())
     this.#shard.batchEnd()

@@ -28,6 +28,8 @@ export interface Shards {
   setObserved(observed: boolean): void
   /** Refuses those credentials, and no others, from now on, and ends their allocations. */
   setRevocations(revocations: readonly Revocation[]): void
+  /** The relay serves: threads let go of what their start has left behind. */
+  settle(): void
   /** Ends every allocation, and with that of the last one its sockets. */
   close(reason: AllocationEnd): Promise<void>
   /** Brings the counters of `status` up to date, as far as the loops answer. */

@@ -4,17 +4,19 @@ import { CASES } from './cases/index.ts'
 import { conformingRelays, measure } from './docs.ts'
 import { runCases } from './run.ts'
 
-test('our relay keeps every rule of the conformance suite over UDP, TCP and TLS', async () => {
-  const { results } = await measure(await conformingRelays())
-  assert.deepEqual(
-    results.filter(({ outcome }) => outcome === 'fail'),
-    [],
-  )
-  assert.deepEqual(
-    results.filter(({ outcome }) => outcome === 'skipped'),
-    [],
-  )
-})
+for (const datapath of ['auto', 'portable'] as const) {
+  test(`our relay keeps every rule of the conformance suite over UDP, TCP and TLS (${datapath})`, async () => {
+    const { results } = await measure(await conformingRelays(datapath))
+    assert.deepEqual(
+      results.filter(({ outcome }) => outcome === 'fail'),
+      [],
+    )
+    assert.deepEqual(
+      results.filter(({ outcome }) => outcome === 'skipped'),
+      [],
+    )
+  })
+}
 
 test('a server that answers nothing breaks what asks for an answer, in bounded time', async () => {
   const nobody = { ip: '127.0.0.1', port: 9 }

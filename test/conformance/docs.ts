@@ -63,11 +63,11 @@ interface Servers {
 }
 
 /** Our relay, three times: user names that USERHASH needs stand beside no other credentials. */
-export async function conformingRelays(): Promise<Servers> {
+export async function conformingRelays(datapath: 'auto' | 'portable' = 'auto'): Promise<Servers> {
   return {
-    users: await startTurnfleet({ credentials: { users: [USER, OTHER_USER], offerSha256: true } }),
-    tokens: await startTurnfleet(),
-    quota: await startTurnfleet({ limits: { allocationsPerUser: QUOTA } }),
+    users: await startTurnfleet({ datapath, credentials: { users: [USER, OTHER_USER], offerSha256: true } }),
+    tokens: await startTurnfleet({ datapath }),
+    quota: await startTurnfleet({ datapath, limits: { allocationsPerUser: QUOTA } }),
   }
 }
 

@@ -25,36 +25,38 @@ const DEADLINE_MS = 10_000
 const ECHO_TRIES_MAX = 50
 const ECHO_WAIT_MS = 200
 
-test('RFC 8656 §21.3.1: a relay under 100,000 forged requests and a hundred stalled streams serves on, and holds nothing of it', {
-  timeout: 120_000,
-  skip: process.platform !== 'linux' && 'memory and descriptors are read from /proc',
-}, async (t) => {
-  const relay = await started(t)
-  const peer = await echoPeer()
-  t.after(peer.close)
-  const good = await new UdpClient({ port: relay.udpPort }).open()
-  t.after(() => good.close())
-  await good.allocate()
-  await good.permit(peer.address)
-  await flood(t, relay.udpPort, good, WARM_UP)
-  const before = relay.holds()
+for (const datapath of ['auto', 'portable'] as const) {
+  test(`RFC 8656 §21.3.1: a relay under 100,000 forged requests and a hundred stalled streams serves on, and holds nothing of it (${datapath})`, {
+    timeout: 120_000,
+    skip: process.platform !== 'linux' && 'memory and descriptors are read from /proc',
+  }, async (t) => {
+    const relay = await started(t, datapath)
+    const peer = await echoPeer()
+    t.after(peer.close)
+    const good = await new UdpClient({ port: relay.udpPort }).open()
+    t.after(() => good.close())
+    await good.allocate()
+    await good.permit(peer.address)
+    await flood(t, relay.udpPort, good, WARM_UP)
+    const before = relay.holds()
 
-  const stalled = await Promise.all(Array.from({ length: STREAMS }, () => stall(t, relay.tcpPort)))
-  await flood(t, relay.udpPort, good, SPOOFED)
-  await Promise.all(stalled)
+    const stalled = await Promise.all(Array.from({ length: STREAMS }, () => stall(t, relay.tcpPort)))
+    await flood(t, relay.udpPort, good, SPOOFED)
+    await Promise.all(stalled)
 
-  assert.equal(await echoOf(good, peer.address, 'still here'), 'still here')
-  assert.equal((await relay.child.load()).allocations, 1)
-  const came = await packetsIn(relay.child)
-  assert.ok(came > SPOOFED / 2, `only ${came} packets came in`)
-  await assertReturnsTo(relay.holds, before)
-  t.diagnostic(`${relay.holds().residentBytes - before.residentBytes} bytes more than before`)
-})
+    assert.equal(await echoOf(good, peer.address, 'still here'), 'still here')
+    assert.equal((await relay.child.load()).allocations, 1)
+    const came = await packetsIn(relay.child)
+    assert.ok(came > SPOOFED / 2, `only ${came} packets came in`)
+    await assertReturnsTo(relay.holds, before)
+    t.diagnostic(`${relay.holds().residentBytes - before.residentBytes} bytes more than before`)
+  })
+}
 
-async function started(t: TestContext) {
+async function started(t: TestContext, datapath: 'auto' | 'portable') {
   const child = new RelayChild()
   t.after(() => child.stop())
-  child.writeConfig(loopbackConfig({ limits: { streamFirstMessageSeconds: 1 } }))
+  child.writeConfig(loopbackConfig({ datapath, limits: { streamFirstMessageSeconds: 1 } }))
   child.spawn()
   const { listeners } = await child.ready()
   const portOf = (protocol: string) => listeners.find((listener) => listener.protocol === protocol)!.port

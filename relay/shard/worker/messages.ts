@@ -51,7 +51,11 @@ export type Call =
   | { readonly kind: 'close'; readonly reason: AllocationEnd }
 
 /** From the control side to a shard. */
-export type Command = Setting | (Call & { readonly call: number }) | { readonly kind: 'sync-clock' }
+export type Command =
+  | Setting
+  | (Call & { readonly call: number })
+  | { readonly kind: 'sync-clock' }
+  | { readonly kind: 'settle' }
 
 /** An allocation that was made. */
 export type Opened = Extract<Output, { kind: 'allocation-opened' }>

@@ -1,8 +1,10 @@
+import { flushCompileCache } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
 import { descriptors } from '../../io/linux/descriptors.ts'
 import { LinuxIo } from '../../io/linux/linux-io.ts'
 import { formatIp } from '../../stun/address-text.ts'
 import { newPortMap } from '../../turn/relay-ports.ts'
+import { collectGarbage } from '../collect-garbage.ts'
 import { LocalShard } from '../local-shard.ts'
 import type { ShardEvent } from '../shard.ts'
 import { SharedQuota } from '../shared-quota.ts'
@@ -64,6 +66,10 @@ class ShardThread {
         break
       case 'sync-clock':
         this.#shard.syncClock()
+        break
+      case 'settle':
+        flushCompileCache()
+        collectGarbage()
         break
       default:
         void this.#answer(command)

@@ -137,6 +137,10 @@ export class WorkerShards implements Shards {
     this.#set({ kind: 'observed', observed })
   }
 
+  settle(): void {
+    this.#tell({ kind: 'settle' })
+  }
+
   async close(reason: AllocationEnd): Promise<void> {
     this.#closing = true
     await Promise.all(this.#shards.map((shard) => shard.ask({ kind: 'close', reason })))

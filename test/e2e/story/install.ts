@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from '../../cluster/command.ts'
@@ -20,7 +21,8 @@ import { figure, type Story } from './story.ts'
 const CHART = fileURLToPath(new URL('../../../charts/turnfleet', import.meta.url))
 const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 const READY_MS_MAX = 20_000
-const RELAY_MIB_MAX = 90
+/** An event loop for each core of the machine, 25 MiB each. */
+const RELAY_MIB_MAX = 90 + 25 * availableParallelism()
 
 /** What the fleet of the story is: small relays, so that a modest load fills them. */
 const FLEET = {
