@@ -8,7 +8,7 @@ import { writeChannelHeader } from '../../../relay/stun/channel-data.ts'
 import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
 import type { LoadOptions } from './load-options.ts'
-import type { DatagramHandler, SocketLoop } from './socket-loop.ts'
+import type { ClientSide, DatagramHandler, SocketLoop } from './socket-loop.ts'
 import type { Asking } from './some-at-a-time.ts'
 
 const CHANNEL = 0x4000
@@ -27,7 +27,7 @@ export class Flow implements DatagramHandler, Asking {
   readonly #loop: SocketLoop
   readonly #arrivals: Arrivals
   readonly #server: TransportAddress
-  readonly #client: UdpSocket
+  readonly #client: ClientSide
   readonly #peer: UdpSocket
   readonly #turn: TurnClient
   #relayed: TransportAddress | undefined
@@ -41,15 +41,15 @@ export class Flow implements DatagramHandler, Asking {
     this.#options = options
     this.#loop = loop
     this.#arrivals = arrivals
-    const { server, local, username, password, payloadBytes } = options
+    const { server, local, transport, username, password, payloadBytes } = options
     this.#server = parseAddress(server.address, server.port)!
-    this.#client = loop.open(local, this)
+    this.#client = loop.client(local, this.#server, transport, this)
     this.#peer = loop.open(local, {
       datagram: (bytes, offset, length) => {
         if (length === payloadBytes) arrivals.arrived(bytes, offset)
       },
     })
-    this.#turn = new TurnClient({ transport: 'udp', username, password, crypto: nodeCrypto })
+    this.#turn = new TurnClient({ transport, username, password, crypto: nodeCrypto })
     this.#payload = new Uint8Array(payloadBytes).fill(7)
     this.#payloadStamp = new DataView(this.#payload.buffer)
   }
@@ -61,7 +61,7 @@ export class Flow implements DatagramHandler, Asking {
       OPEN.copy(request)
       request.writeUInt32BE(w3, 4)
       request.writeUInt16BE(port, 8)
-      this.#loop.send(this.#client, this.#server, request)
+      this.#client.send(request)
       return
     }
     this.#turn.allocate(performance.now())
@@ -71,7 +71,7 @@ export class Flow implements DatagramHandler, Asking {
   /** From the client to the peer. */
   up(now: number): void {
     this.#frameStamp.setFloat64(0, now)
-    this.#loop.send(this.#client, this.#server, this.#frame)
+    this.#client.send(this.#frame)
   }
 
   /** From the peer to the client. */
@@ -109,7 +109,7 @@ export class Flow implements DatagramHandler, Asking {
       if (event.kind === 'bound' || event.kind === 'permitted') this.#begin(this.#relayed!)
     }
     for (let bytes = this.#turn.nextTransmit(); bytes; bytes = this.#turn.nextTransmit())
-      this.#loop.send(this.#client, this.#server, bytes)
+      this.#client.send(bytes)
   }
 
   #begin(relayed: TransportAddress): void {

@@ -3,6 +3,8 @@ export interface LoadOptions {
   readonly server: { readonly address: string; readonly port: number }
   /** The generator's own address: of clients and peers. */
   readonly local: string
+  /** What clients speak with the server. */
+  readonly transport: 'udp' | 'tcp' | 'tls'
   readonly username: string
   readonly password: string
   /** Allocations, each with one peer. */

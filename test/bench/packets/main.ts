@@ -3,8 +3,8 @@ import type { Contender } from '../contenders.ts'
 import { type BenchNetwork, benchNetwork } from '../network.ts'
 import { withProgramStatistics } from '../program-statistics.ts'
 import { requirePrograms } from '../programs.ts'
-import { highestRate } from './highest-rate.ts'
-import { type Measurement, measure } from './measure.ts'
+import { measureAt } from './highest-rate.ts'
+import type { Measurement } from './measure.ts'
 import { type Load, type PacketsOptions, packetsOptions, USAGE } from './options.ts'
 import { line, type Row, summarize, table } from './report.ts'
 
@@ -52,16 +52,6 @@ async function alternate(
     }
   }
   return measurements
-}
-
-async function measureAt(
-  rate: number | 'max',
-  contender: Contender,
-  network: BenchNetwork,
-  load: Load,
-): Promise<Measurement> {
-  if (rate === 'max') return { ...(await highestRate(contender, network, load)), offeredPerSecond: rate }
-  return await measure(contender, network, { ...load, packetsPerSecond: rate })
 }
 
 function judge(rows: readonly Row[], { contenders, failBelow }: PacketsOptions): void {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { Contender } from '../contenders.ts'
+import type { Contender, StreamAccess } from '../contenders.ts'
 import { CoreTime } from '../core-time.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
@@ -32,8 +32,9 @@ export async function measure(
   contender: Contender,
   network: BenchNetwork,
   load: LoadOptions,
+  access?: StreamAccess,
 ): Promise<Measurement> {
-  const server = await RunningServer.start(contender, network)
+  const server = await RunningServer.start(contender, network, access)
   try {
     const options: LoadOptions = contender.bare ? { ...load, framing: 'open' } : load
     const [program = '', ...args] = network.at('generator', [process.execPath, LOAD, JSON.stringify(options)])

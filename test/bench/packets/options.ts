@@ -79,6 +79,7 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
     load: (network) => ({
       server: { address: network.serverAddress, port: PORT },
       local: network.generatorAddress,
+      transport: 'udp',
       username: CREDENTIAL.username,
       password: CREDENTIAL.password,
       ...shape,

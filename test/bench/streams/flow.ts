@@ -1,11 +1,10 @@
 import { TurnClient } from '../../../relay/client/turn-client.ts'
-import type { StreamClient } from '../../../relay/io/linux/testing/stream-client.ts'
 import type { UdpSocket } from '../../../relay/io/linux/udp-socket.ts'
 import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../../relay/stun/address.ts'
 import { parseAddress } from '../../../relay/stun/address-text.ts'
 import { writeChannelHeader } from '../../../relay/stun/channel-data.ts'
-import type { StreamLoop } from './stream-loop.ts'
+import type { ClientSide, DatagramHandler, SocketLoop } from '../packets/socket-loop.ts'
 
 const CHANNEL = 0x4000
 const HEADER_BYTES = 4
@@ -23,43 +22,36 @@ export interface FlowOptions {
 }
 
 /** One client with a stream, an allocation and a channel, and a peer that sends everything back. */
-export class Flow {
+export class Flow implements DatagramHandler {
   ready = false
   /** Packets that came out of the server: at the peer, and back at the client. */
   relayed = 0
   readonly #options: FlowOptions
-  readonly #loop: StreamLoop
-  readonly #client: StreamClient
+  readonly #loop: SocketLoop
+  readonly #client: ClientSide
   readonly #peer: UdpSocket
   readonly #turn: TurnClient
   readonly #payload: Uint8Array
-  /** As many frames as are ever under way. */
-  readonly #frames: Uint8Array
-  readonly #frameBytes: number
+  readonly #frame: Uint8Array
   #relayed: TransportAddress | undefined
-  #returned = 0
   #relayedBefore = 0
 
-  constructor(loop: StreamLoop, options: FlowOptions) {
-    const { server, local, transport, username, password, payloadBytes, window } = options
+  constructor(loop: SocketLoop, options: FlowOptions) {
+    const { server, local, transport, username, password, payloadBytes } = options
     this.#options = options
     this.#loop = loop
     this.#payload = new Uint8Array(payloadBytes).fill(7)
-    this.#frameBytes = HEADER_BYTES + payloadBytes
-    this.#frames = new Uint8Array(this.#frameBytes * window).fill(7)
-    for (let i = 0; i < window; i++)
-      writeChannelHeader(this.#frames, i * this.#frameBytes, CHANNEL, payloadBytes)
-    this.#peer = loop.peer(local, { bytes: () => this.#echo() })
+    this.#frame = new Uint8Array(HEADER_BYTES + payloadBytes).fill(7)
+    writeChannelHeader(this.#frame, 0, CHANNEL, payloadBytes)
+    this.#peer = loop.open(local, { datagram: () => this.#echo() })
     this.#turn = new TurnClient({ transport, username, password, crypto: nodeCrypto })
-    this.#client = loop.connect(parseAddress(server.address, server.port)!, transport, {
-      bytes: (bytes, offset, length) => this.#hear(bytes, offset, length),
-    })
+    this.#client = loop.client(local, parseAddress(server.address, server.port)!, transport, this)
     this.#turn.allocate(performance.now())
     this.#pump()
   }
 
   start(): void {
-    this.#client.send(this.#frames)
+    for (let i = 0; i < this.#options.window; i++) this.#client.send(this.#frame)
   }
 
   /** To be called now and then: starts a flow again that has come to a halt, as the way to the peer may lose. */
@@ -68,28 +60,19 @@ export class Flow {
     this.#relayedBefore = this.relayed
   }
 
-  #echo(): void {
-    this.relayed++
-    this.#loop.sendTo(this.#peer, this.#relayed!, this.#payload)
-  }
-
-  #hear(bytes: Uint8Array, offset: number, length: number): void {
+  datagram(bytes: Uint8Array, offset: number, length: number): void {
     if (this.ready) {
-      this.#back(length)
+      this.relayed++
+      this.#client.send(this.#frame)
       return
     }
     this.#turn.handleData(bytes, offset, length, performance.now())
     this.#pump()
   }
 
-  /** Every frame is of one size, so that bytes are frames. */
-  #back(length: number): void {
-    this.#returned += length
-    const frames = Math.floor(this.#returned / this.#frameBytes)
-    if (frames === 0) return
-    this.#returned -= frames * this.#frameBytes
-    this.relayed += frames
-    this.#client.send(this.#frames.subarray(0, Math.min(frames, this.#options.window) * this.#frameBytes))
+  #echo(): void {
+    this.relayed++
+    this.#loop.send(this.#peer, this.#relayed!, this.#payload)
   }
 
   #pump(): void {

@@ -1,5 +1,5 @@
+import { SocketLoop } from '../packets/socket-loop.ts'
 import { Flow, type FlowOptions } from './flow.ts'
-import { StreamLoop } from './stream-loop.ts'
 
 /** What the benchmark tells its load generator, as JSON in the first argument. */
 export interface GeneratorOptions extends FlowOptions {
@@ -18,7 +18,7 @@ const OPEN_TIMEOUT_MS = 10_000
 
 function main(): void {
   const options = JSON.parse(process.argv[2] ?? '{}') as GeneratorOptions
-  const loop = new StreamLoop()
+  const loop = new SocketLoop()
   const flows = Array.from({ length: options.flows }, () => new Flow(loop, options))
   const deadline = performance.now() + OPEN_TIMEOUT_MS
   while (!flows.every(({ ready }) => ready)) {
@@ -35,7 +35,7 @@ function main(): void {
 }
 
 /** Keeps packets going for a time; returns how long it was. */
-function run(loop: StreamLoop, flows: readonly Flow[], seconds: number): number {
+function run(loop: SocketLoop, flows: readonly Flow[], seconds: number): number {
   const start = performance.now()
   let now = start
   for (let reviveAt = start + REVIVE_MS; now < start + seconds * 1000; now = performance.now()) {

@@ -15,6 +15,8 @@ const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 export interface StreamsMeasurement {
   readonly server: string
   readonly transport: 'tcp' | 'tls'
+  /** Packets of a flow under way at any time. */
+  readonly window: number
   readonly packetsPerSecond: number
   readonly packetsPerCpuSecond: number
   /** CPU seconds of the server per second. */
@@ -57,6 +59,7 @@ export async function measureStreams(
     return {
       server: contender.name,
       transport: access.transport,
+      window: load.window,
       packetsPerSecond: end.packets / end.seconds,
       packetsPerCpuSecond: end.packets / end.cpuSeconds,
       cpuShare: end.cpuSeconds / end.seconds,

@@ -62,12 +62,14 @@ class ClientSession extends TlsSession {
   }
 }
 
-/** A TCP or TLS client on system calls, for load that node:net cannot make. What it sends has to fit the system's buffer. */
+/** A TCP or TLS client on system calls, for load that node:net cannot make. */
 export class StreamClient {
   readonly #clients: StreamClients
   readonly #tcp: TcpSocket
   readonly #session: ClientSession | undefined
   readonly #bios: BioPair
+  /** What the system did not take. */
+  #rest: Uint8Array | undefined
 
   constructor(clients: StreamClients, tcp: TcpSocket, session: ClientSession | undefined, bios: BioPair) {
     this.#clients = clients
@@ -94,13 +96,16 @@ export class StreamClient {
     throw new Error('the TLS handshake failed')
   }
 
-  send(bytes: Uint8Array): void {
+  /** False where the system has not yet taken what was sent before: nothing is sent then. */
+  send(bytes: Uint8Array): boolean {
     const { memory, plain } = this.#clients
+    if (!this.#sendRest()) return false
     memory.bytes.set(bytes, plain)
     if (this.#session) {
       this.#session.write(plain, bytes.length)
       this.#flush()
-    } else this.#sendAll(plain, bytes.length)
+    } else this.#write(plain, bytes.length)
+    return true
   }
 
   /** Hands over what one read brings: bytes of `memory`, valid until it returns. */
@@ -131,11 +136,23 @@ export class StreamClient {
     for (;;) {
       const length = this.#bios.take(wire, RECORD_ROOM)
       if (length === 0) return
-      this.#sendAll(wire, length)
+      this.#write(wire, length)
     }
   }
 
-  #sendAll(at: number, length: number): void {
-    if (this.#tcp.send(at, length) !== length) throw new Error('the system takes no more')
+  #sendRest(): boolean {
+    const { memory, wire } = this.#clients
+    const rest = this.#rest
+    if (!rest) return true
+    this.#rest = undefined
+    memory.bytes.set(rest, wire)
+    this.#write(wire, rest.length)
+    return this.#rest === undefined
+  }
+
+  #write(at: number, length: number): void {
+    const sent = this.#tcp.send(at, length)
+    if (sent < 0) throw new Error('the server has closed a stream')
+    if (sent < length) this.#rest = this.#clients.memory.bytes.slice(at + sent, at + length)
   }
 }
