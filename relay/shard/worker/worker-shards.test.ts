@@ -143,6 +143,7 @@ test(
     const { shards, threads, clients, events, until } = await start(t, {}, false)
     await Promise.all(clients.map((client) => client.allocate()))
     shards.setObserved(true)
+    await shards.count()
     await clients[0]!.refresh(0)
     await until(() => events.length === 1)
     assert.deepEqual(
@@ -158,6 +159,7 @@ test('what ended while nobody observed did not die with its thread', ONLY_LINUX,
   const { shards, threads, clients, events, until } = await start(t)
   await Promise.all(clients.map((client) => client.allocate()))
   shards.setObserved(false)
+  await shards.count()
   await Promise.all(clients.map((client) => client.refresh(0)))
   await Promise.all(threads.slice(0, 2).map((thread) => thread.terminate()))
   await until(() => events.filter(({ kind }) => kind === 'fault').length === 2)
