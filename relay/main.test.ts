@@ -70,6 +70,11 @@ describe('a relay process', { timeout: 60_000, concurrency: 2 }, () => {
       assert.match(text, /^turnfleet_relay_allocations 1$/m)
       assert.match(text, /^turnfleet_relay_relayed_bytes_total\{from="peer"\} 17$/m)
       assert.match(text, /^turnfleet_relay_responses_total\{method="Allocate",code="401"\} [1-9]/m)
+      const turns = ['bucket\\{le="\\+Inf"\\}', 'count'].map((part) =>
+        Number(new RegExp(`^turnfleet_relay_loop_turn_seconds_${part} (\\d+)$`, 'm').exec(text)?.[1]),
+      )
+      assert.equal(turns[0], turns[1])
+      assert.equal(turns[0]! > 0, datapath !== 'portable')
       assert.doesNotMatch(text, /alice|user="/)
 
       child.signal('SIGTERM')

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type Schema, specSchema, statusSchema } from '../operator/api/crd.ts'
 import { SPEC_RULES, TRANSITION_RULES } from '../operator/api/rules.ts'
 import { relayConfig } from '../relay/api/config.ts'
+import { type MetricSpec, RELAY_METRICS } from '../relay/api/metrics.ts'
 import { DROPS } from '../relay/turn/drops.ts'
 import { OTHER_PEER_RULES } from '../relay/turn/peer-policy.ts'
 import { REFUSALS } from '../relay/turn/refusals.ts'
@@ -21,6 +22,9 @@ export function reference(): string {
     table(statusSchema()),
     '## Configuration file of a relay',
     table(relay),
+    '## Metrics of a relay',
+    'Served by `/metrics` of its control port. Beside them come those of the process, `turnfleet_relay_process_…` and `turnfleet_relay_nodejs_…`.',
+    metrics(),
     '## Why a request is refused',
     'The label `reason` of `turnfleet_relay_refusals_total`, and the field `reason` of the log line `request refused`.',
     refusals(),
@@ -32,6 +36,13 @@ export function reference(): string {
     drops(),
   ]
   return `${parts.join('\n\n')}\n`
+}
+
+function metrics(): string {
+  const rows = Object.entries<MetricSpec>(RELAY_METRICS).map(([name, { kind, labels = [], help }]) =>
+    row([`\`${name}\``, kind, labels.map((label) => `\`${label}\``).join(', '), `${help}.`]),
+  )
+  return ['| Metric | Kind | Labels | Meaning |', '|---|---|---|---|', ...rows].join('\n')
 }
 
 function refusals(): string {

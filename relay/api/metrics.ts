@@ -1,6 +1,6 @@
 /** The metrics of a relay's `/metrics`; labels have values from fixed sets, never a client's text. */
 export interface MetricSpec {
-  readonly kind: 'counter' | 'gauge'
+  readonly kind: 'counter' | 'gauge' | 'histogram'
   readonly help: string
   readonly labels?: readonly string[]
 }
@@ -104,6 +104,10 @@ export const RELAY_METRICS = {
     help: 'ICMP errors that no client was told of, as they were too many for one allocation',
   },
   turnfleet_relay_send_errors_total: { kind: 'counter', help: 'Datagrams the system would not send' },
+  turnfleet_relay_loop_turn_seconds: {
+    kind: 'histogram',
+    help: 'How long an event loop was away from waiting for packets, each time: the longest that one of them waited for it. Of loops with a thread of their own: all but those of the portable data path',
+  },
   turnfleet_relay_faults_total: { kind: 'counter', help: 'Packets dropped because of a fault of the relay' },
   turnfleet_relay_listeners: { kind: 'gauge', help: 'Bound listeners', labels: ['protocol'] },
   turnfleet_relay_public_addresses: { kind: 'gauge', help: 'Public addresses in force' },

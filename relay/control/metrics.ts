@@ -1,11 +1,16 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { type MetricSpec, RELAY_METRICS, type RelayMetric } from '../api/metrics.ts'
+import { LOOP_TIME_BOUNDS_MS } from '../shard/loop-times.ts'
 import type { RelayStatus } from './status.ts'
 
 /** How often the delay of the event loop is sampled: often enough to see a stall, seldom enough to idle. */
 const EVENT_LOOP_SAMPLE_MS = 100
 
-type Sample = readonly [value: number, labels?: Record<string, string | number>]
+type Sample = readonly [
+  value: number,
+  labels?: Record<string, string | number>,
+  part?: '_bucket' | '_sum' | '_count',
+]
 
 /** The text of `/metrics`, made of the counters that the relay keeps anyway. */
 export class Metrics {
@@ -40,6 +45,8 @@ export class Metrics {
           for (const [value, of = {}] of samples()) this.set(of, value)
         },
       })
+    } else if (kind === 'histogram') {
+      new CountedHistogram(options, samples)
     } else {
       new Counter({
         ...options,
@@ -49,6 +56,27 @@ export class Metrics {
         },
       })
     }
+  }
+}
+
+/** A histogram whose observations were counted elsewhere. */
+class CountedHistogram extends Histogram {
+  readonly #options: { readonly name: string; readonly help: string }
+  readonly #samples: () => Sample[]
+
+  constructor(options: ConstructorParameters<typeof Histogram>[0], samples: () => Sample[]) {
+    super(options)
+    this.#options = options
+    this.#samples = samples
+  }
+
+  /** What the registry asks for. */
+  async getForPromString() {
+    const { name, help } = this.#options
+    const values = this.#samples().map(([value, labels = {}, part = '']) => {
+      return { value, labels, metricName: `${name}${part}` }
+    })
+    return { name, help, type: 'histogram', values }
   }
 }
 
@@ -110,6 +138,7 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
   turnfleet_relay_client_queue_drops_total: ({ io }) => [[io.clientQueueDrops]],
   turnfleet_relay_icmp_errors_dropped_total: ({ io }) => [[io.peerErrorsDropped]],
   turnfleet_relay_send_errors_total: ({ io }) => [[io.sendErrors]],
+  turnfleet_relay_loop_turn_seconds: ({ loopTimes }) => loopTurns(loopTimes),
   turnfleet_relay_faults_total: ({ faults }) => [[faults]],
   turnfleet_relay_listeners: ({ listeners }) =>
     ['udp', 'tcp', 'tls', 'dtls'].map((protocol) => [
@@ -127,6 +156,17 @@ const SAMPLES: Record<RelayMetric, (status: RelayStatus) => Sample[]> = {
     [reportsSent, { result: 'ok' }],
     [reportsFailed, { result: 'failed' }],
   ],
+}
+
+/** Each bucket of a Prometheus histogram counts those below it too. */
+function loopTurns({ buckets, sumMs }: RelayStatus['loopTimes']): Sample[] {
+  let count = 0
+  const cumulative = buckets.map((own, bucket): Sample => {
+    count += own
+    const bound = LOOP_TIME_BOUNDS_MS[bucket]
+    return [count, { le: bound === undefined ? '+Inf' : bound / 1000 }, '_bucket']
+  })
+  return [...cumulative, [sumMs / 1000, {}, '_sum'], [count, {}, '_count']]
 }
 
 function byKey(counts: Readonly<Record<string, number>>, label: string): Sample[] {

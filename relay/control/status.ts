@@ -1,6 +1,7 @@
 import type { LoadReport } from '../api/load-report.ts'
 import type { RevocationList } from '../api/revocations.ts'
 import type { BoundListener, IoCounters } from '../io/io.ts'
+import type { LoopTimes } from '../shard/loop-times.ts'
 import type { Traffic } from '../shard/traffic.ts'
 import type { TurnCounters } from '../turn/counters.ts'
 import type { Certificate } from './certificate.ts'
@@ -22,6 +23,7 @@ export interface RelayStatus {
   readonly counters: Readonly<TurnCounters>
   readonly traffic: Traffic
   readonly io: Readonly<IoCounters>
+  readonly loopTimes: Readonly<LoopTimes>
   readonly faults: number
   readonly addresses: readonly string[]
   /** Each with the realm that it challenges for, where that is not the default one. */

@@ -7,6 +7,7 @@ import type { AllocationEnd } from '../turn/contract.ts'
 import type { CoreOptions } from '../turn/core.ts'
 import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
+import { newLoopTimes } from './loop-times.ts'
 import { Shard, type ShardEvent } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
 import { withOffloaded } from './traffic.ts'
@@ -124,6 +125,7 @@ export class LocalShard implements Shards {
       counters: machine.counters,
       traffic: withOffloaded(this.#shard.traffic, machine.offloaded),
       io: this.#io.counters,
+      loopTimes: newLoopTimes(),
       problems: [],
     }
   }

@@ -6,6 +6,7 @@ import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '..
 import type { AllocationEnd } from '../turn/contract.ts'
 import type { TurnCounters } from '../turn/counters.ts'
 import type { HostAddresses } from '../turn/server-config.ts'
+import type { LoopTimes } from './loop-times.ts'
 import type { Traffic } from './traffic.ts'
 
 /** The event loops of one relay as its control side sees them, one or several. */
@@ -49,6 +50,8 @@ export interface ShardsStatus {
   readonly counters: Readonly<TurnCounters>
   readonly traffic: Traffic
   readonly io: Readonly<IoCounters>
+  /** Of loops that have a thread of their own. */
+  readonly loopTimes: Readonly<LoopTimes>
   /** Loops that do not do their work, in words for a person. */
   readonly problems: readonly string[]
 }

@@ -34,7 +34,7 @@ import { STREAM_MEMORY_BYTES } from './streams/stream-buffers.ts'
 import { Streams } from './streams/streams.ts'
 import { UdpListeners } from './udp-listeners.ts'
 import { type UdpSocket, UdpSocketFactory } from './udp-socket.ts'
-import { WorkerLoop } from './worker-loop.ts'
+import { WorkerLoop, type WorkerLoopOptions } from './worker-loop.ts'
 
 /** Poller, socket options and what else is small. */
 const SMALL_MEMORY_BYTES = 65_536
@@ -46,8 +46,8 @@ const SEED_MAX = 2 ** 31
 export interface LinuxIoOptions {
   /** Whether the kernel may hand over several datagrams of one sender as one; absent: it may. */
   readonly gather?: boolean
-  /** On a thread of its own: called after each turn of the loop, twice a second at least. */
-  readonly thread?: { readonly afterTurn: () => void }
+  /** On a thread of its own. */
+  readonly thread?: Pick<WorkerLoopOptions, 'afterTurn' | 'observe'>
 }
 
 /**

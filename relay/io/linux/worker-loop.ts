@@ -11,6 +11,8 @@ export interface WorkerLoopOptions extends LoopOptions {
   /** Called after each turn, twice a second at least. */
   readonly afterTurn: () => void
   readonly nodeInUse: () => boolean
+  /** Hears how long each time was from the end of a wait to the next one, whatever it went into. */
+  readonly observe: (milliseconds: number) => void
 }
 
 /**
@@ -21,6 +23,7 @@ export class WorkerLoop implements Loop {
   readonly #options: WorkerLoopOptions
   #running = false
   #nodeFirst = false
+  #wokeAt: number | undefined
   #immediate: NodeJS.Immediate | undefined
 
   constructor(options: WorkerLoopOptions) {
@@ -53,18 +56,22 @@ export class WorkerLoop implements Loop {
   }
 
   #slice(): void {
-    const { poller, turn, deadline, afterTurn, nodeInUse } = this.#options
+    const { poller, turn, deadline, afterTurn, nodeInUse, observe } = this.#options
     let now = performance.now()
+    let wokeAt = this.#wokeAt ?? now
     const end = nodeInUse() ? now : now + SLICE_MS
     const longest = this.#nodeFirst ? 0 : nodeInUse() ? NODE_WAIT_MAX_MS : WAIT_MAX_MS
     this.#nodeFirst = false
     do {
+      observe(now - wokeAt)
       const wait = Math.max(0, Math.min(longest, deadline() - now))
       const events = poller.wait(Math.ceil(wait))
-      now = performance.now()
-      turn(events, now)
+      wokeAt = performance.now()
+      turn(events, wokeAt)
       afterTurn()
+      now = performance.now()
     } while (this.#running && !poller.kicked && !this.#nodeFirst && now < end)
+    this.#wokeAt = wokeAt
     if (this.#running) this.#soon()
   }
 }

@@ -1,12 +1,18 @@
 import { newIoCounters } from '../../io/io.ts'
 import { TurnCounters } from '../../turn/counters.ts'
+import { newLoopTimes } from '../loop-times.ts'
 import { newTraffic } from '../traffic.ts'
 import type { Counts } from './messages.ts'
 
 type Numbers = { [name: string]: number | Numbers }
 
 export function noCounts(): Counts {
-  return { counters: new TurnCounters(), traffic: newTraffic(), io: newIoCounters() }
+  return {
+    counters: new TurnCounters(),
+    traffic: newTraffic(),
+    io: newIoCounters(),
+    loopTimes: newLoopTimes(),
+  }
 }
 
 /** Adds up what several shards have counted. */

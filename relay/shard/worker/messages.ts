@@ -4,6 +4,7 @@ import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '..
 import type { AllocationEnd, Output } from '../../turn/contract.ts'
 import type { TurnCounters } from '../../turn/counters.ts'
 import type { HostAddresses } from '../../turn/server-config.ts'
+import type { LoopTimes } from '../loop-times.ts'
 import type { ShardEvent } from '../shard.ts'
 import type { Shards } from '../shards.ts'
 import type { Traffic } from '../traffic.ts'
@@ -75,4 +76,5 @@ export interface Counts {
   readonly counters: Readonly<TurnCounters>
   readonly traffic: Traffic
   readonly io: Readonly<IoCounters>
+  readonly loopTimes: Readonly<LoopTimes>
 }

@@ -6,6 +6,7 @@ import { formatIp } from '../../stun/address-text.ts'
 import { newPortMap } from '../../turn/relay-ports.ts'
 import { collectGarbage } from '../collect-garbage.ts'
 import { LocalShard } from '../local-shard.ts'
+import { newLoopTimes, observeTurn } from '../loop-times.ts'
 import type { ShardEvent } from '../shard.ts'
 import { SharedQuota } from '../shared-quota.ts'
 import { Gauges } from './gauges.ts'
@@ -20,6 +21,7 @@ class ShardThread {
   readonly #gauges: Gauges
   readonly #io: LinuxIo
   readonly #shard: LocalShard
+  readonly #times = newLoopTimes()
   #ports: PortMaps
   #events: ShardEvent[] = []
   readonly #watchers = new Set<Watcher>()
@@ -28,7 +30,9 @@ class ShardThread {
     this.#ports = ports
     descriptors.share(memory.ledger, shard)
     this.#gauges = new Gauges(memory.gauges)
-    this.#io = new LinuxIo({ thread: { afterTurn: () => this.#show() } })
+    this.#io = new LinuxIo({
+      thread: { afterTurn: () => this.#show(), observe: (ms) => observeTurn(this.#times, ms) },
+    })
     this.#shard = new LocalShard({
       io: this.#io,
       config,
@@ -98,7 +102,7 @@ class ShardThread {
 
   async #count(): Promise<void> {
     const { counters, traffic, io } = this.#shard.status
-    this.#say({ kind: 'counts', counts: { counters, traffic, io } })
+    this.#say({ kind: 'counts', counts: { counters, traffic, io, loopTimes: this.#times } })
   }
 
   #watch(watcher: Watcher, watches: boolean): void {
