@@ -56,6 +56,7 @@ function setUp() {
     addLink: note('addLink'),
     removeLink: note('removeLink'),
     clientsOf: () => [],
+    hasClient: () => false,
     handleClientData: () => {
       if (machine.broken) throw new Error('a bug')
       return machine.forward

@@ -38,6 +38,8 @@ export interface Link {
   readonly remote: TransportAddress | undefined
   /** What comes by it passed a balancer that speaks for its clients (PROXY protocol). */
   readonly proxied?: boolean
+  /** Whether a client that comes by it can be given to another event loop of this relay. */
+  readonly movable?: boolean
   /** The name that a client of TLS or DTLS asked for (server_name, RFC 6066 §3). */
   readonly serverName?: string | undefined
 }
@@ -135,6 +137,11 @@ export type Output =
   | { kind: 'link-in-use'; link: number; inUse: boolean }
   /** End a stream connection. */
   | { kind: 'close-link'; link: number }
+  /**
+   * Give the client of a `movable` link to another event loop of this relay, which is to hear its request as if it
+   * had come there (`bytes`; owned by the receiver).
+   */
+  | { kind: 'pass'; loop: number; link: number; client: TransportAddress; bytes: Uint8Array }
   | { kind: 'allocation-opened'; at: number; allocation: AllocationEvent }
   /** Only while somebody asks (`setObserved`). */
   | ({
@@ -156,6 +163,8 @@ export interface TurnMachine {
   addLink(link: Link): void
   /** The clients of a UDP link who have an allocation, or are moving one there. */
   clientsOf(link: number): readonly TransportAddress[]
+  /** Whether it has an allocation on this link, or is moving one there. O(1). */
+  hasClient(link: number, client: TransportAddress): boolean
   /** A stream ended or a listener closed: its allocations go. */
   removeLink(link: number, now: number): void
   /**

@@ -8,6 +8,7 @@ import type { Link } from './contract.ts'
 import { TurnCounters } from './counters.ts'
 import type { OtherRelay } from './drain.ts'
 import { knownAttributes } from './known-attributes.ts'
+import type { LoopPlace } from './loops.ts'
 import { TicketMint } from './mobility-ticket.ts'
 import { NatDiscovery } from './nat-discovery.ts'
 import { NonceMint } from './nonce.ts'
@@ -44,6 +45,8 @@ export interface CoreOptions {
   readonly portMap?: (address: RelayAddressPair) => PortMap
   /** What this machine writes into the port maps for a port that it holds, 1 to 255; absent: 1. */
   readonly portHolder?: number
+  /** Absent: the relay has this machine alone. */
+  readonly loops?: LoopPlace | undefined
   /** Whether the I/O layer's relay sockets can send with the DF bit set; absent: they cannot. */
   readonly dontFragment?: boolean
   /** Whether the I/O layer has TCP relay sockets (RFC 6062); absent: it has not. */
@@ -68,6 +71,10 @@ export class TurnCore {
   readonly quota: AllocationQuota
   readonly unauthenticated: TokenBucket
   readonly unauthenticatedBySource: SourceBudget
+  readonly loops: LoopPlace
+  /** What is passed on to other loops. */
+  readonly passes = new TokenBucket(0)
+  readonly passesBySource: SourceBudget
   knownAttributes: ReadonlySet<number>
   /** Where new clients are sent while draining, best first. */
   alternates: readonly OtherRelay[] = []
@@ -102,12 +109,14 @@ export class TurnCore {
     this.#portMap = options.portMap
     this.#portHolder = options.portHolder
     this.#ownNonceKey = crypto.randomBytes(NONCE_KEY_BYTES)
-    const seeds = crypto.randomBytes(12)
+    const seeds = crypto.randomBytes(20)
     this.#instance = readUint32(seeds, 8)
+    this.loops = options.loops ?? { relay: readUint32(seeds, 12), own: 1, count: 1 }
     this.offloading = options.offload && new Offloading(this, options.offload)
     this.table = new AllocationTable(readUint32(seeds, 0), this.offloading)
     this.unauthenticatedBySource = new SourceBudget(readUint32(seeds, 4))
-    this.reservations = new Reservations(crypto)
+    this.passesBySource = new SourceBudget(readUint32(seeds, 16))
+    this.reservations = new Reservations(crypto, this.loops)
     this.unauthenticated = new TokenBucket(config.limits.unauthenticatedResponsesPerSecond)
     this.realms = this.#makeRealms(config)
     this.knownAttributes = this.#knownAttributes()
@@ -168,7 +177,7 @@ export class TurnCore {
   }
 
   #makeTickets(config: TurnServerConfig): TicketMint {
-    return new TicketMint(this.crypto, this.#nonceKeys(config), this.#instance)
+    return new TicketMint(this.crypto, this.#nonceKeys(config), this.loops, this.#instance)
   }
 
   #nonceKeys({ nonceKeys }: TurnServerConfig): readonly Uint8Array[] {

@@ -6,6 +6,7 @@ import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
 import { redirection } from './drain.ts'
 import { DISCOVERY_ATTRIBUTES } from './known-attributes.ts'
+import { loopNamed, passOn } from './loops.ts'
 import { isActive, readTicket } from './mobility.ts'
 import { type Outcome, refuse, refuseUnknown } from './outcome.ts'
 import { isSameUser } from './owner.ts'
@@ -77,6 +78,7 @@ export function dispatch(
     realm: chooseRealm(core.realms, reader, link, allocation),
     allocation,
     ticketRefusal: ticket?.refusal,
+    loop: loopNamed(core, link, from, ticket?.loop),
     charged: false,
     owner: undefined,
   }
@@ -86,6 +88,7 @@ export function dispatch(
 function decide(context: HandlerContext, handler: RequestHandler, request: Request): Outcome {
   const { core } = context
   const { reader } = request
+  if (request.loop !== undefined) return passOn(core, request, request.loop)
   if (handler.needs !== 'nothing') {
     // Before credentials: a nonce of this relay would be of no use to the client that goes to the next one.
     const isFirst = !request.allocation && !reader.hasIntegrity && !reader.hasIntegritySha256

@@ -16,6 +16,8 @@ export const DROPS = {
   'unauthenticated-budget': 'No answer: limits.unauthenticatedResponsesPerSecond were sent.',
   'unauthenticated-source-budget':
     'No answer: the source got limits.unauthenticatedResponsesPerSecondPerAddress, or its address is forged to flood that host.',
+  'loop-budget':
+    'Meant for another event loop of the relay, more often than one client or all together may ask.',
   'output-queue-full': 'The relay has more to say than it can send.',
 } as const satisfies Record<string, string>
 

@@ -12,6 +12,8 @@ import { type Refusal, refuse } from './outcome.ts'
 export interface Presented {
   readonly allocation: Allocation | undefined
   readonly refusal: Refusal | undefined
+  /** The other loop of this relay that made the ticket. */
+  readonly loop?: number
 }
 
 /** MOBILITY-TICKET of an Allocate: whether the client wants a ticket (RFC 8016 §3.1.2). */
@@ -30,8 +32,10 @@ export function readTicket(core: TurnCore, link: number, from: TransportAddress)
   if (!config.mobility) return useless(refuse('mobility-forbidden'))
   const state = core.tickets.open(reader.value(index))
   if (state === undefined) return useless(refuse('bad-request'))
-  const allocation = state === 'elsewhere' ? undefined : core.table.at(state.index)
-  if (state === 'elsewhere' || allocation?.id !== state.allocation) return useless(refuse('no-allocation'))
+  if (state === 'elsewhere') return useless(refuse('no-allocation'))
+  if ('loop' in state) return { ...useless(refuse('no-allocation')), loop: state.loop }
+  const allocation = core.table.at(state.index)
+  if (allocation?.id !== state.allocation) return useless(refuse('no-allocation'))
   const { mobility } = allocation
   if (!mobility) return useless(refuse('bad-request'))
   const there = isActive(allocation, link, from) || isNext(allocation, link, from)

@@ -4,7 +4,7 @@ import type { PeerRefusal } from './peer-policy.ts'
 import { REFUSALS, type RefusalReason } from './refusals.ts'
 
 /** What a request handler decided; one caller turns it into bytes. */
-export type Outcome = Success | Refusal | Silence
+export type Outcome = Success | Refusal | Silence | Elsewhere
 
 export interface Success {
   readonly kind: 'success'
@@ -45,6 +45,12 @@ interface Redirect {
 /** Nothing is answered now. */
 export interface Silence {
   readonly kind: 'silent'
+}
+
+/** Another event loop of this relay answers. */
+interface Elsewhere {
+  readonly kind: 'elsewhere'
+  readonly loop: number
 }
 
 export const SUCCESS: Success = { kind: 'success' }

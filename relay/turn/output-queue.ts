@@ -3,7 +3,12 @@ import type { Output } from './contract.ts'
 /** Responses and log lines that may wait; what opens, closes or ends something always fits. */
 const WAITING_MAX = 16_384
 
-const DROPPABLE: ReadonlySet<Output['kind']> = new Set(['transmit', 'refused', 'allocation-refreshed'])
+const DROPPABLE: ReadonlySet<Output['kind']> = new Set([
+  'pass',
+  'transmit',
+  'refused',
+  'allocation-refreshed',
+])
 
 /** What the machine has to say besides the packet path, in order. */
 export class OutputQueue {

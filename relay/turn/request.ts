@@ -24,6 +24,8 @@ export interface Request {
   readonly allocation: Allocation | undefined
   /** Why the MOBILITY-TICKET of a Refresh is of no use (RFC 8016 §3.2.2). */
   readonly ticketRefusal: Refusal | undefined
+  /** The other event loop of this relay that it is meant for. */
+  readonly loop: number | undefined
   /** Its answer has been taken from the budgets for those who have not proven who they are. */
   charged: boolean
   /** Set once the request is authenticated. */

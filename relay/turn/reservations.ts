@@ -1,5 +1,7 @@
 import type { StunCrypto } from '../stun/crypto.ts'
+import { readUint32, writeUint32 } from '../stun/wire.ts'
 import type { AllocationOwner } from './allocation.ts'
+import { type LoopPlace, withLoop } from './loops.ts'
 import type { QuotaHolder } from './quota.ts'
 import type { RelayAddress } from './relay-ports.ts'
 import { Timer } from './timer-wheel.ts'
@@ -37,9 +39,11 @@ export class Reservation extends Timer {
 export class Reservations {
   readonly #byToken = new Map<string, Reservation>()
   readonly #crypto: StunCrypto
+  readonly #loops: LoopPlace
 
-  constructor(crypto: StunCrypto) {
+  constructor(crypto: StunCrypto, loops: LoopPlace) {
     this.#crypto = crypto
+    this.#loops = loops
   }
 
   get size(): number {
@@ -47,7 +51,9 @@ export class Reservations {
   }
 
   add(holder: ReservationHolder, address: RelayAddress, port: number): Reservation {
-    const reservation = new Reservation(this.#crypto.randomBytes(TOKEN_BYTES), holder, address, port)
+    const token = this.#crypto.randomBytes(TOKEN_BYTES)
+    writeUint32(token, 0, withLoop(this.#loops, readUint32(token, 0)))
+    const reservation = new Reservation(token, holder, address, port)
     this.#byToken.set(reservation.token.join(), reservation)
     return reservation
   }

@@ -30,6 +30,12 @@ export class Responder {
   respond(request: Request, outcome: Outcome): void {
     if (outcome.kind === 'silent') return
     const core = this.#core
+    if (outcome.kind === 'elsewhere') {
+      const { reader, link, client } = request
+      const bytes = reader.buffer.slice(reader.offset, reader.offset + reader.length)
+      core.outputs.push({ kind: 'pass', loop: outcome.loop, link, client, bytes })
+      return
+    }
     const exceeded = request.owner ? undefined : chargeAnswer(core, request)
     if (exceeded) {
       core.counters.drops[exceeded]++

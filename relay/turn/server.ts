@@ -155,6 +155,10 @@ export class TurnServer implements TurnMachine {
     return this.#core.table.clientsOf(link)
   }
 
+  hasClient(link: number, client: TransportAddress): boolean {
+    return this.#core.table.find(link, client) !== undefined
+  }
+
   removeLink(link: number, now: number): void {
     const closed = this.#core.links.get(link)
     if (!closed) return

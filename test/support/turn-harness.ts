@@ -24,6 +24,7 @@ import {
   type Output,
   TAIL_ROOM_BYTES,
 } from '../../relay/turn/contract.ts'
+import type { LoopPlace } from '../../relay/turn/loops.ts'
 import type { Offload } from '../../relay/turn/offload.ts'
 import { TurnServer } from '../../relay/turn/server.ts'
 import { turnServerConfig } from '../../relay/turn/server-config.ts'
@@ -120,7 +121,13 @@ export class TurnHarness {
   /** `io` is what the sockets can do, and who does the cryptography. */
   constructor(
     input: Partial<RelayConfigInput> = {},
-    io: { dontFragment?: boolean; tcpPeers?: boolean; crypto?: ServerCrypto; offload?: Offload } = {},
+    io: {
+      dontFragment?: boolean
+      tcpPeers?: boolean
+      crypto?: ServerCrypto
+      offload?: Offload
+      loops?: LoopPlace
+    } = {},
   ) {
     const config = turnServerConfig(relayConfigFor(input))
     this.server = new TurnServer({ config, crypto: nodeCrypto, ...io })
@@ -128,12 +135,13 @@ export class TurnHarness {
     this.addLink(1, 'udp', '192.0.2.1:3478')
   }
 
-  addLink(id: number, transport: ClientTransport, local: string, remote?: string): void {
+  addLink(id: number, transport: ClientTransport, local: string, remote?: string, movable = true): void {
     this.server.addLink({
       id,
       transport,
       local: address(local),
       remote: remote === undefined ? undefined : address(remote),
+      movable,
     })
   }
 

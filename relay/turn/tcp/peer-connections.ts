@@ -5,6 +5,7 @@ import { METHOD } from '../../stun/methods.ts'
 import { readUint32 } from '../../stun/wire.ts'
 import type { Allocation, RequestTransaction } from '../allocation.ts'
 import type { TurnCore } from '../core.ts'
+import { withLoop } from '../loops.ts'
 import { PeerConnection } from './peer-connection.ts'
 
 /** How long a peer may take to accept (RFC 6062 §5.2: at least 30 seconds). */
@@ -117,7 +118,7 @@ export class PeerConnections {
   /** Random, so that nobody can guess another client's (RFC 6062 §6.2.1). */
   #freeId(): number {
     for (;;) {
-      const id = readUint32(this.#core.crypto.randomBytes(4), 0)
+      const id = withLoop(this.#core.loops, readUint32(this.#core.crypto.randomBytes(4), 0))
       if (id !== 0 && !this.#byId.has(id)) return id
     }
   }
