@@ -135,15 +135,15 @@ const relayConfigFields = z.strictObject({
   handOver: handOverConfig
     .optional()
     .describe(
-      'Lets another relay of the same user, started with --take-over, take the listeners while this one serves its clients to their end. Needs datapath auto or batched, on Linux, and one worker. Absent: none may.',
+      'Lets another relay of the same user, started with --take-over, take the listeners while this one serves its clients to their end. Needs datapath auto or batched, on Linux. Absent: none may.',
     ),
   workers: z
     .int()
     .min(1)
-    .max(256)
+    .max(255)
     .optional()
     .describe(
-      'Event loops, each on a thread of its own where they are several. Absent: on the batched data path one for each core that the process may use, as its memory limit allows, but one where mobility or peers.tcp is on, as their clients come from several addresses; one on the others, which have no more.',
+      'Event loops, each on a thread of its own where they are several. Absent: on the batched data path one for each core that the process may use, as its memory limit allows; one on the others, which have no more.',
     ),
   datapath: z
     .enum(['auto', 'portable', 'batched', 'kernel'])

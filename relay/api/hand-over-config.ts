@@ -16,9 +16,8 @@ export const handOverConfig = z.strictObject({
 export function handOverProblem(config: {
   readonly handOver?: unknown
   readonly datapath: string
-  readonly workers?: number | undefined
 }): string | undefined {
   if (!config.handOver) return undefined
-  if (config.datapath !== 'batched' && config.datapath !== 'auto') return 'needs datapath: auto or batched'
-  return (config.workers ?? 1) > 1 ? 'needs workers: 1, as one event loop hands over' : undefined
+  const { datapath } = config
+  return datapath === 'batched' || datapath === 'auto' ? undefined : 'needs datapath: auto or batched'
 }

@@ -9,8 +9,8 @@ export interface ListeningSocket {
 /** What one process has to give to the next, beside what the kernel keeps. */
 export interface HandedListeners {
   readonly sockets: readonly ListeningSocket[]
-  /** What the DTLS cookies are made with that clients come back with. */
-  readonly cookieSecret: Uint8Array
+  /** What the DTLS cookies are made with that clients come back with, in each event loop. */
+  readonly cookieSecrets: readonly Uint8Array[]
 }
 
 /**
@@ -28,7 +28,7 @@ export interface ListenerHandOver {
   /** Reads the listeners again. */
   resume(): void
   /** In the next process, before it listens. */
-  acceptCookies(secret: Uint8Array): void
+  acceptCookies(secrets: readonly Uint8Array[]): void
   /** Lets go of the listeners, which another process reads. */
   finish(): void
 }

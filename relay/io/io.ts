@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { BindFailure, Link } from '../turn/contract.ts'
 import type { Offload } from '../turn/offload.ts'
+import type { Adoption } from './adoption.ts'
 import type { ListenerHandOver } from './hand-over.ts'
 import type { TcpPeerHandler, TcpPeers } from './tcp-peers.ts'
 
@@ -25,8 +26,13 @@ export interface ListenerOptions {
    * nobody has it, `joined` beside those. Absent: it is not shared. Only an I/O layer with `sharedPorts` heeds it.
    */
   readonly shared?: 'first' | 'joined'
-  /** The descriptor of a bound socket that is used instead of a new one: that of an event loop that is no more. */
-  readonly descriptor?: number
+  /** Clients of a relay before have sockets of their own on that address and port, which are to go before this one. */
+  readonly besideClients?: boolean
+  /**
+   * The descriptors of bound sockets that are used instead of a new one: those of an event loop that is no more, or of
+   * the relay before.
+   */
+  readonly descriptors?: readonly number[]
 }
 
 export interface BoundListener {
@@ -35,8 +41,8 @@ export interface BoundListener {
   readonly protocol: ListenerProtocol
   readonly address: string
   readonly port: number
-  /** Where `sharedPorts`: the socket, which another event loop can take over. */
-  readonly descriptor?: number
+  /** Where `sharedPorts`: the sockets, which another event loop can take over. */
+  readonly descriptors?: readonly number[]
 }
 
 /** What handshakes are made with. */
@@ -104,6 +110,8 @@ export interface IoHandler extends TcpPeerHandler {
   ): void
   /** An ICMP error for what a relay socket sent; see `TurnMachine.handlePeerError`. Not every I/O layer hears of them. */
   peerError?(relay: number, peer: TransportAddress, icmpType: number, icmpCode: number, mtu: number): void
+  /** Whether it has an allocation on a link, or moves one there. */
+  hasClient?(link: number, client: TransportAddress): boolean
   relayBound(relay: number): void
   relayBindFailed(relay: number, failure: BindFailure): void
   /** The clients of a UDP listener who have an allocation, for a hand-over. */
@@ -171,6 +179,8 @@ export interface RelayIo {
   readonly dtls?: boolean
   /** Hands listeners over to another process; absent: this layer cannot. */
   readonly handOver?: ListenerHandOver | undefined
+  /** Lets clients go to another event loop of this process; absent: this layer cannot. */
+  readonly adoption?: Adoption | undefined
   /** What forwards application data below the state machine, where this layer has such a thing. */
   readonly offload?: Offload
   start(handler: IoHandler): void

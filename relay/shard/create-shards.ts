@@ -27,28 +27,18 @@ export interface ChosenShards {
  * cannot have them. Several loops need sockets that share a port, which only the batched data path has.
  */
 export async function chooseShards(
-  config: Pick<
-    RelayConfig,
-    'datapath' | 'handOver' | 'limits' | 'listeners' | 'mobility' | 'peers' | 'workers'
-  >,
+  config: Pick<RelayConfig, 'datapath' | 'handOver' | 'limits' | 'listeners' | 'workers'>,
 ): Promise<ChosenShards> {
   const { io, datapath, note } = await createIo(config)
-  // A ticket or a ConnectionBind comes from an address of its own, which the kernel may give to any loop; and one
-  // loop hands over.
-  const bound = config.mobility || config.peers.tcp || config.handOver
-  const wanted = config.workers ?? (datapath === 'batched' && !bound ? defaultWorkers(ownMeans()) : 1)
+  const wanted = config.workers ?? (datapath === 'batched' ? defaultWorkers(ownMeans()) : 1)
   const workers = io.sharedPorts ? wanted : 1
   const notes = note === undefined ? [] : [note]
   if (workers < wanted && note === undefined)
     notes.push(`the ${datapath} data path has one event loop, not ${wanted}: choose batched for more`)
-  if (workers > 1 && bound)
-    notes.push(
-      'mobility and peers.tcp need one event loop: of what comes from another address, most is refused; remove workers',
-    )
   const chosen = { datapath, workers, notes }
-  // What the main thread has to do besides costs a loop on it a sixth of its rate.
-  if (workers === 1 && (bound || !io.sharedPorts))
+  if (!io.sharedPorts)
     return { ...chosen, create: (options) => new LocalShard({ ...options, io, unixMs: Date.now }) }
+  // Also where there is one: what the main thread has to do besides costs a loop on it a sixth of its rate.
   await io.close()
   const { WorkerShards } = await import('./worker/worker-shards.ts')
   return { ...chosen, create: (options) => new WorkerShards({ ...options, count: workers }) }

@@ -1,6 +1,7 @@
 import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Revocation } from '../api/revocations.ts'
+import type { PassedClient, SharedSocket } from '../io/adoption.ts'
 import type { RelayIo, StreamLimits } from '../io/io.ts'
 import { nodeCrypto } from '../io/node-crypto.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
@@ -8,7 +9,7 @@ import type { CoreOptions } from '../turn/core.ts'
 import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
 import { newLoopTimes } from './loop-times.ts'
-import { Shard, type ShardEvent } from './shard.ts'
+import { Shard, type ShardEvent, type ShardOptions } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
 import { withOffloaded } from './traffic.ts'
 import type { Gauges } from './worker/gauges.ts'
@@ -17,7 +18,9 @@ import type { Opened } from './worker/messages.ts'
 /** A stream without an allocation that says nothing for so long is closed. */
 const STREAM_IDLE_SECONDS = 60
 
-interface LocalShardOptions extends Pick<CoreOptions, 'quota' | 'portMap' | 'portHolder'> {
+interface LocalShardOptions
+  extends Pick<CoreOptions, 'quota' | 'portMap' | 'portHolder' | 'loops'>,
+    Pick<ShardOptions, 'onPass'> {
   readonly io: RelayIo
   readonly config: RelayConfig
   readonly host: HostAddresses
@@ -32,7 +35,7 @@ export class LocalShard implements Shards {
   readonly #shard: Shard
 
   /** Throws an Error that says which entry of the configuration cannot be used. */
-  constructor({ io, config, host, unixMs, onEvent, ...shared }: LocalShardOptions) {
+  constructor({ io, config, host, unixMs, onEvent, onPass, ...shared }: LocalShardOptions) {
     this.#io = io
     this.#machine = new TurnServer({
       config: turnServerConfig(config, host),
@@ -42,7 +45,7 @@ export class LocalShard implements Shards {
       offload: io.offload,
       ...shared,
     })
-    this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent })
+    this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent, onPass })
     io.setStreamLimits(streamLimits(config))
   }
 
@@ -84,6 +87,16 @@ export class LocalShard implements Shards {
 
   /** This thread is not the shard's alone. */
   settle(): void {}
+
+  /** A client that came to another event loop. */
+  adopt(client: PassedClient): void {
+    this.#io.adoption?.adopt(client)
+  }
+
+  /** The UDP listeners of all event loops. */
+  setListeners(listeners: readonly SharedSocket[]): void {
+    this.#io.adoption?.setListeners(listeners)
+  }
 
   async close(reason: AllocationEnd): Promise<void> {
     this.#machine.closeAll(reason, this.#io.now())

@@ -1,3 +1,4 @@
+import type { PassedClient } from '../io/adoption.ts'
 import type { IoHandler, RelayIo } from '../io/io.ts'
 import type { TransportAddress } from '../stun/address.ts'
 import type { BindFailure, DataSource, Forward, Link, Output, TurnMachine } from '../turn/contract.ts'
@@ -15,6 +16,8 @@ export interface ShardOptions {
   /** Unix milliseconds. */
   readonly unixMs: () => number
   readonly onEvent: (event: ShardEvent) => void
+  /** Gives a client to another event loop; absent: there is none. */
+  readonly onPass?: ((loop: number, client: PassedClient) => void) | undefined
 }
 
 /** One event loop's worth of relay: hands what the I/O layer brings to the state machine, and back. */
@@ -132,6 +135,10 @@ export class Shard implements IoHandler {
     }
   }
 
+  hasClient(link: number, client: TransportAddress): boolean {
+    return this.#machine.hasClient(link, client)
+  }
+
   clientsOf(link: number): readonly TransportAddress[] {
     return this.#machine.clientsOf(link)
   }
@@ -212,6 +219,11 @@ export class Shard implements IoHandler {
       case 'close-link':
         this.#io.closeLink(output.link)
         return
+      case 'pass': {
+        const passed = this.#io.adoption?.give(output.link, output.client, output.bytes)
+        if (passed) this.#options.onPass?.(output.loop, passed)
+        return
+      }
       case 'allocation-opened':
       case 'allocation-closed':
         this.#io.setLinkInUse(output.allocation.link, output.kind === 'allocation-opened')

@@ -1,7 +1,7 @@
 import type { Alternate } from '../api/alternate.ts'
 import type { RelayConfig } from '../api/config.ts'
 import type { Revocation } from '../api/revocations.ts'
-import type { ListenerHandOver } from '../io/hand-over.ts'
+import type { HandedListeners, ListenerHandOver } from '../io/hand-over.ts'
 import type { BoundListener, IoCounters, ListenerOptions, TlsMaterial } from '../io/io.ts'
 import type { AllocationEnd } from '../turn/contract.ts'
 import type { TurnCounters } from '../turn/counters.ts'
@@ -36,8 +36,17 @@ export interface Shards {
   /** Brings the counters of `status` up to date, as far as the loops answer. */
   count(): Promise<void>
   /** Hands listeners over to another process; absent: these loops cannot. */
-  readonly handOver?: ListenerHandOver | undefined
+  readonly handOver?: ShardsHandOver | undefined
   readonly status: ShardsStatus
+}
+
+/** `ListenerHandOver` of all loops. */
+export interface ShardsHandOver {
+  prepare(): Promise<void>
+  release(): HandedListeners | Promise<HandedListeners>
+  resume(): void
+  acceptCookies: ListenerHandOver['acceptCookies']
+  finish(): void | Promise<void>
 }
 
 /** What the loops carry and have counted, together. */

@@ -51,6 +51,11 @@ export class TransportAddress {
     return new TransportAddress().copyFrom(this)
   }
 
+  /** Is it 0.0.0.0 or ::? */
+  get isUnspecified(): boolean {
+    return (this.w0 | this.w1 | this.w2 | this.w3) === 0
+  }
+
   sameIp(other: TransportAddress): boolean {
     return (
       this.family === other.family &&

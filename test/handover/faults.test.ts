@@ -73,7 +73,8 @@ describe('a hand-over', { skip: process.platform !== 'linux', timeout: 60_000, c
     const box = new DescriptorBox(join(relay.folder, 'box'))
     t.after(() => box.close())
     const { sockets } = await takeOver!.take(box)
-    assert.deepEqual(sockets.map(({ transport }) => transport).sort(), ['tcp', 'udp'])
+    // One of each event loop.
+    assert.deepEqual([...new Set(sockets.map(({ transport }) => transport))].sort(), ['tcp', 'udp'])
     const waiting = (await clientOf(t, port)).allocate()
     assert.equal(await alice.echo(peer.address, 'meanwhile'), 'meanwhile')
     takeOver!.abandon()

@@ -7,6 +7,7 @@ const { values } = parseArgs({
   options: {
     allocations: { type: 'string', default: '2000' },
     'packets-per-second': { type: 'string', default: '50' },
+    workers: { type: 'string', default: '2,2,3,1' },
     'hand-overs': { type: 'string', default: '10' },
     'pause-ms': { type: 'string', default: '2000' },
   },
@@ -16,6 +17,7 @@ const report = await runHandOvers({
   allocations: Number(values.allocations),
   packetsPerSecond: Number(values['packets-per-second']),
   handOvers: Number(values['hand-overs']),
+  workers: values.workers.split(',').map(Number),
   furtherAllocations: 16,
   newcomersEveryMs: 20,
   pauseMs: Number(values['pause-ms']),

@@ -15,6 +15,8 @@ export interface HandOverOptions {
   /** Allocations that are made on each relay that has taken over. */
   readonly furtherAllocations: number
   readonly newcomersEveryMs: number
+  /** Event loops of the relays, in turn. */
+  readonly workers: readonly number[]
   /** From one hand-over to the next. */
   readonly pauseMs: number
 }
@@ -52,7 +54,8 @@ export async function runHandOvers(options: HandOverOptions): Promise<HandOverRe
     load.newcomersEvery(options.newcomersEveryMs)
     for (let n = 0; n < options.handOvers; n++) {
       await sleep(options.pauseMs)
-      relays.push(await successor(relays.at(-1)!, config))
+      const workers = workersOf(options, n + 1)
+      relays.push(await successor(relays.at(-1)!, { ...config, workers }))
       await load.add(options.furtherAllocations)
     }
     await sleep(options.pauseMs)
@@ -111,7 +114,11 @@ interface FirstRelay {
   readonly config: RelayConfigInput
 }
 
-async function firstRelay({ allocations }: HandOverOptions): Promise<FirstRelay> {
+function workersOf({ workers }: HandOverOptions, relay: number): number {
+  return workers[relay % workers.length]!
+}
+
+async function firstRelay(options: HandOverOptions): Promise<FirstRelay> {
   const child = new RelayChild()
   const { cert, key } = await selfSigned('localhost')
   child.write('tls.crt', cert)
@@ -119,13 +126,13 @@ async function firstRelay({ allocations }: HandOverOptions): Promise<FirstRelay>
   const listeners = TRANSPORTS.flatMap((protocol) =>
     PLACES.map((address) => ({ protocol, address, port: 0 })),
   )
-  const many = allocations + 10_000
+  const many = options.allocations + 10_000
   const config = loopbackConfig({
     listeners,
     relay: { addresses: PLACES.map((advertise) => ({ advertise })) },
     tls: { certFile: join(child.folder, 'tls.crt'), keyFile: join(child.folder, 'tls.key') },
     datapath: 'batched',
-    workers: 1,
+    workers: workersOf(options, 0),
     handOver: { socket: join(child.folder, 'hand-over.sock') },
     nonceKeys: [{ id: 'n', secret: 'nonce' }],
     credentials: { users: [USER] },

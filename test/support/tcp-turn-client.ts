@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import type { TestContext } from 'node:test'
+import tls from 'node:tls'
 import { ATTRIBUTE } from '../../relay/stun/attribute-types.ts'
 import { StreamFramer } from '../../relay/stun/framing.ts'
 import { METHOD } from '../../relay/stun/methods.ts'
@@ -9,30 +10,38 @@ import { address, type Heard, hear, type RequestOptions, request } from './turn-
 
 export const TCP_USER = { username: 'alice', password: 'secret' }
 
+interface Way {
+  readonly secure: boolean
+  readonly user: typeof TCP_USER
+}
+
 /** A client of TCP allocations (RFC 6062) on a real socket: the control connection of one, or a data connection. */
 export class TcpTurnClient {
   readonly socket: net.Socket
   readonly heard: Heard[] = []
   readonly #context: TestContext
   readonly #port: number
+  readonly #way: Way
   readonly #framer = new StreamFramer()
   readonly #onData = (chunk: Buffer): void => this.#read(chunk)
   readonly #waiters = new Set<() => void>()
   #nonce: string | undefined
 
-  private constructor(t: TestContext, port: number, socket: net.Socket) {
+  private constructor(t: TestContext, port: number, socket: net.Socket, way: Way) {
+    this.#way = way
     this.#context = t
     this.#port = port
     this.socket = socket
     socket.on('data', this.#onData)
   }
 
-  static async open(t: TestContext, port: number): Promise<TcpTurnClient> {
-    const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+  static async open(t: TestContext, port: number, secure = false, user = TCP_USER): Promise<TcpTurnClient> {
+    const options = { port, host: '127.0.0.1', noDelay: true }
+    const socket = secure ? tls.connect({ ...options, rejectUnauthorized: false }) : net.connect(options)
     socket.on('error', () => undefined)
     t.after(() => void socket.destroy())
-    await once(socket, 'connect')
-    return new TcpTurnClient(t, port, socket)
+    await once(socket, secure ? 'secureConnect' : 'connect')
+    return new TcpTurnClient(t, port, socket, { secure, user })
   }
 
   /** The relayed address of a new TCP allocation. */
@@ -53,10 +62,10 @@ export class TcpTurnClient {
 
   /** The data connection of a connection; `early` is written behind the request. */
   async bind(connection: number, early = ''): Promise<net.Socket> {
-    const data = await TcpTurnClient.open(this.#context, this.#port)
+    const data = await TcpTurnClient.open(this.#context, this.#port, this.#way.secure, this.#way.user)
     const challenge = await data.#ask(METHOD.ConnectionBind, {})
     const attributes = (writer: StunWriter) => void writer.addUint32(ATTRIBUTE.ConnectionId, connection)
-    const bytes = request(METHOD.ConnectionBind, { user: TCP_USER, nonce: challenge.nonce, attributes })
+    const bytes = request(METHOD.ConnectionBind, { user: this.#way.user, nonce: challenge.nonce, attributes })
     data.socket.write(Buffer.concat([bytes, Buffer.from(early)]))
     await data.next(({ method, code }) => method === 'ConnectionBind' && code === 0)
     data.socket.off('data', data.#onData)
@@ -69,7 +78,7 @@ export class TcpTurnClient {
   async request(method: number, attributes: (writer: StunWriter) => unknown): Promise<Heard> {
     this.#nonce ??= (await this.#ask(method, {})).nonce
     const write = (writer: StunWriter) => void attributes(writer)
-    return this.#ask(method, { user: TCP_USER, nonce: this.#nonce, attributes: write })
+    return this.#ask(method, { user: this.#way.user, nonce: this.#nonce, attributes: write })
   }
 
   /** The first message that is like this, taken out of what was heard. */

@@ -7,7 +7,7 @@ type Listening = Pick<RelayIo, 'listen' | 'closeListener'>
 /** Listens on the sockets of the relay before, as far as it had those that are asked for. */
 export class AdoptedListeners implements Listening {
   readonly #io: Listening
-  readonly #sockets = new Map<string, ListeningSocket>()
+  readonly #sockets = new Map<string, ListeningSocket[]>()
   #joins = false
   readonly #direct: ListeningSocket[] = []
   #adopted = 0
@@ -27,7 +27,10 @@ export class AdoptedListeners implements Listening {
   }
 
   adopt(sockets: readonly ListeningSocket[]): void {
-    for (const socket of sockets) this.#sockets.set(keyOf(socket), socket)
+    for (const socket of sockets) {
+      const key = keyOf(socket)
+      this.#sockets.set(key, [...(this.#sockets.get(key) ?? []), socket])
+    }
   }
 
   /** From now on beside the sockets that a relay before has for its clients alone. */
@@ -40,11 +43,12 @@ export class AdoptedListeners implements Listening {
     const transport = protocol === 'udp' || protocol === 'dtls' ? 'udp' : 'tcp'
     const key = keyOf({ transport, address, port })
     const adopted = this.#sockets.get(key)
-    if (!adopted) return this.#io.listen(this.#joins ? { ...options, shared: 'joined' } : options)
+    if (!adopted)
+      return this.#io.listen(this.#joins ? { ...options, shared: 'joined', besideClients: true } : options)
     this.#sockets.delete(key)
-    this.#adopted++
-    if (!options.proxyFrom && protocol !== 'dtls') this.#direct.push(adopted)
-    return this.#io.listen({ ...options, descriptor: adopted.descriptor })
+    this.#adopted += adopted.length
+    if (!options.proxyFrom && protocol !== 'dtls') this.#direct.push(...adopted.slice(0, 1))
+    return this.#io.listen({ ...options, descriptors: adopted.map(({ descriptor }) => descriptor) })
   }
 
   closeListener(id: number): Promise<void> {
@@ -53,7 +57,7 @@ export class AdoptedListeners implements Listening {
 
   /** The sockets that nobody has asked for. */
   takeRest(): ListeningSocket[] {
-    const rest = [...this.#sockets.values()]
+    const rest = [...this.#sockets.values()].flat()
     this.#sockets.clear()
     return rest
   }

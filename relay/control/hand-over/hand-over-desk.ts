@@ -21,7 +21,7 @@ export interface Handing {
   /** Reads them again. */
   takeBack(why: string): void
   /** They are another relay's. */
-  finish(): void
+  finish(): Promise<void>
 }
 
 interface DeskOptions {
@@ -89,7 +89,7 @@ export class HandOverDesk {
     const { handing, put } = this.#options
     const request = await channel.next(ASK_MS)
     if (request.kind !== 'take') throw new Error('the other relay has not asked for the listeners')
-    const { sockets, cookieSecret } = await handing.release()
+    const { sockets, cookieSecrets } = await handing.release()
     try {
       put(
         request.box,
@@ -98,7 +98,7 @@ export class HandOverDesk {
       channel.send({
         kind: 'passed',
         sockets: sockets.map(({ transport, address, port }) => ({ transport, address, port })),
-        cookieSecret: Buffer.from(cookieSecret).toString('base64'),
+        cookieSecrets: cookieSecrets.map((secret) => Buffer.from(secret).toString('base64')),
       })
       const answer = await channel.next(SERVING_MS)
       if (answer.kind !== 'serving') throw new Error('the other relay does not say that it serves')
@@ -107,7 +107,7 @@ export class HandOverDesk {
       throw error
     }
     this.close()
-    handing.finish()
+    await handing.finish()
     channel.send({ kind: 'yours' })
   }
 }

@@ -4,6 +4,7 @@ import { ip, port } from '../../api/config-fields.ts'
 const PATH_MAX = 108
 const SOCKETS_MAX = 2_000
 const TEXT_MAX = 1_000
+const LOOPS_MAX = 255
 
 /** What the relay says that takes over. */
 export const fromSuccessor = z.discriminatedUnion('kind', [
@@ -22,7 +23,7 @@ export const fromPredecessor = z.discriminatedUnion('kind', [
     sockets: z
       .array(z.strictObject({ transport: z.enum(['udp', 'tcp']), address: ip, port }))
       .max(SOCKETS_MAX),
-    cookieSecret: z.base64().max(TEXT_MAX),
+    cookieSecrets: z.array(z.base64().max(TEXT_MAX)).max(LOOPS_MAX),
   }),
   z.strictObject({ kind: z.literal('refused'), why: z.string().max(TEXT_MAX) }),
   /** The listeners are closed here, and the hand-over socket is free. */

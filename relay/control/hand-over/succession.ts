@@ -1,5 +1,5 @@
-import type { HandedListeners, ListenerHandOver } from '../../io/hand-over.ts'
-import type { Shards } from '../../shard/shards.ts'
+import type { HandedListeners } from '../../io/hand-over.ts'
+import type { Shards, ShardsHandOver } from '../../shard/shards.ts'
 import type { Logger } from '../log.ts'
 import { AdoptedListeners } from './adopted-listeners.ts'
 import { type Handing, HandOverDesk } from './hand-over-desk.ts'
@@ -53,8 +53,8 @@ export class Succession implements Handing {
     const { DescriptorBox } = await import('../../io/linux/hand-over/descriptor-box.ts')
     const box = new DescriptorBox(`${path}.${process.pid}`)
     try {
-      const { sockets, cookieSecret } = await this.#takeOver.take(box)
-      this.#handOver.acceptCookies(cookieSecret)
+      const { sockets, cookieSecrets } = await this.#takeOver.take(box)
+      this.#handOver.acceptCookies(cookieSecrets)
       this.listening.adopt(sockets)
     } finally {
       box.close()
@@ -85,7 +85,7 @@ export class Succession implements Handing {
     this.#state = 'going'
     try {
       await this.#handOver.prepare()
-      return this.#handOver.release()
+      return await this.#handOver.release()
     } catch (error) {
       this.#state = 'here'
       throw error
@@ -99,8 +99,8 @@ export class Succession implements Handing {
     this.#options.takenBack()
   }
 
-  finish(): void {
-    this.#handOver.finish()
+  async finish(): Promise<void> {
+    await this.#handOver.finish()
     this.#state = 'gone'
     const { shards, log } = this.#options
     log.info({ allocations: shards.status.allocations }, 'listeners handed over')
@@ -117,7 +117,7 @@ export class Succession implements Handing {
     }
   }
 
-  get #handOver(): ListenerHandOver {
+  get #handOver(): ShardsHandOver {
     const { handOver } = this.#options.shards
     if (!handOver) throw new Error('this data path cannot hand its listeners over')
     return handOver

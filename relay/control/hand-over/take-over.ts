@@ -41,7 +41,7 @@ export class TakeOver {
       )
     return {
       sockets: answer.sockets.map((socket, index) => ({ ...socket, descriptor: descriptors[index]! })),
-      cookieSecret: Buffer.from(answer.cookieSecret, 'base64'),
+      cookieSecrets: answer.cookieSecrets.map((secret) => Buffer.from(secret, 'base64')),
     }
   }
 

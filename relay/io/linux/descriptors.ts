@@ -27,6 +27,7 @@ class DescriptorLedger {
     return fd
   }
 
+  /** It is closed, or another thread's. */
   closed(fd: number): void {
     if (this.#owners) this.#owners[fd] = NOBODY
   }

@@ -16,6 +16,9 @@ const socketFunction = library.func('int socket(int, int, int)')
 export function socket(domain: Int, type: Int, protocol: Int): Int {
   return descriptors.opened(socketFunction(domain, type, protocol))
 }
+const pairFunction = library.func('int socketpair(int, int, int, uintptr_t)')
+/** Both are their receivers', who note them. */
+export const socketpair: (domain: Int, type: Int, protocol: Int, pair: Int) => Int = pairFunction
 export const bind: (fd: Int, address: Int, length: Int) => Int = library.func(
   'int bind(int, uintptr_t, uint32_t)',
 )

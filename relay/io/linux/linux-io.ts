@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto'
 import type { TransportAddress } from '../../stun/address.ts'
 import { formatIp } from '../../stun/address-text.ts'
+import type { Adoption } from '../adoption.ts'
 import type { ListenerHandOver } from '../hand-over.ts'
 import {
   type BoundListener,
@@ -19,7 +20,10 @@ import { EPOLLET, EPOLLIN } from './constants.ts'
 import { DatagramReader } from './datagram-reader.ts'
 import { DTLS_MEMORY_BYTES, DtlsSessions } from './dtls/dtls-sessions.ts'
 import { Endpoints } from './endpoints.ts'
+import { ClientAdoption } from './hand-over/client-adoption.ts'
+import type { ClientSockets } from './hand-over/client-sockets.ts'
 import { HandOver } from './hand-over/hand-over.ts'
+import { loopClients } from './hand-over/loop-clients.ts'
 import type { Loop, LoopOptions } from './loop.ts'
 import { Memory } from './memory.ts'
 import { NodeLoop } from './node-loop.ts'
@@ -74,7 +78,9 @@ export class LinuxIo implements RelayIo {
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
+  readonly #clients: ClientSockets
   readonly #handOver: HandOver
+  readonly adoption: Adoption
   readonly #relays = new RelaySockets(this.#sockets, (relay) => this.#endpoints.add(relay, RELAY_EVENTS))
   readonly #peers: PeerSockets
   readonly tcpPeers: TcpPeers
@@ -94,7 +100,7 @@ export class LinuxIo implements RelayIo {
       deadline: () => this.#deadline(),
     }
     this.#loop = thread
-      ? new WorkerLoop({ ...loop, ...thread, nodeInUse: () => this.#peers.inUse })
+      ? new WorkerLoop({ ...loop, ...thread, nodeInUse: () => this.#peers.inUse || this.#streams.bridging })
       : new NodeLoop(loop)
     const shared = {
       memory: this.#memory,
@@ -112,15 +118,31 @@ export class LinuxIo implements RelayIo {
       touchedNode: () => this.#loop.nodeHasWork(),
       unsettled: () => this.#flushSoon(),
     })
+    this.#clients = loopClients({
+      ...shared,
+      sockets: this.#sockets,
+      listeners: this.#listeners,
+      sessions: this.#sessions,
+      endpoints: this.#endpoints,
+      reader: this.#reader,
+    })
+    this.adoption = new ClientAdoption({
+      ...shared,
+      listeners: this.#listeners,
+      clients: this.#clients,
+      streams: this.#streams,
+    })
     this.#handOver = new HandOver({
       ...shared,
       sockets: this.#sockets,
+      clients: this.#clients,
       listeners: this.#listeners,
       streams: this.#streams,
       sessions: this.#sessions,
       endpoints: this.#endpoints,
       reader: this.#reader,
       relays: this.#relays,
+      turnNode: () => this.#poller.kick(),
       settle: () => this.#settle(),
     })
     this.#peers = new PeerSockets({ ...shared, streams: this.#streams, arena: new Arena() })
@@ -163,8 +185,10 @@ export class LinuxIo implements RelayIo {
     const { protocol } = options
     try {
       if (protocol === 'udp' || protocol === 'dtls') return this.#listenUdp(id, protocol, options)
-      const { local, socket } = this.#streams.listen(id, protocol, options)
-      return { id, protocol, address: formatIp(local), port: local.port, descriptor: socket.fd }
+      const listeners = this.#streams.listen(id, protocol, options)
+      const { local } = listeners[0]!
+      const descriptors = listeners.map(({ socket }) => socket.fd)
+      return { id, protocol, address: formatIp(local), port: local.port, descriptors }
     } catch (error) {
       throw listenError(options, error as NodeJS.ErrnoException)
     }
@@ -177,8 +201,8 @@ export class LinuxIo implements RelayIo {
     this.#queue.flush()
     const was = this.#listeners.remove(id)
     if (listener.unused) {
-      this.#handOver.forget(listener)
-      this.#endpoints.close(listener)
+      this.#clients.forget(listener)
+      for (const endpoint of listener.endpoints) this.#endpoints.close(endpoint)
     }
     this.#sessions.settle()
     if (was === 'udp') this.#started().linkClosed(id)
@@ -254,21 +278,25 @@ export class LinuxIo implements RelayIo {
     this.#sessions.close()
     this.#streams.close()
     this.#queue.flush()
-    this.#handOver.close()
-    for (const endpoint of [...this.#listeners.removeAll(), ...this.#relays.removeAll()])
-      this.#endpoints.close(endpoint)
+    this.#clients.closeAll()
+    const listeners = this.#listeners.removeAll().flatMap(({ endpoints }) => endpoints)
+    for (const endpoint of [...listeners, ...this.#relays.removeAll()]) this.#endpoints.close(endpoint)
     await Promise.all([this.#loop.stop(), this.#peers.closeAll()])
     this.#poller.close()
   }
 
   #listenUdp(id: number, protocol: 'udp' | 'dtls', options: ListenerOptions): BoundListener {
-    const { socket } = this.#listeners.listen(id, protocol, options, (opened) => this.#endpoints.add(opened))
-    const { local, fd } = socket
+    const listener = this.#listeners.listen(id, protocol, options, ({ endpoints }) => {
+      for (const endpoint of endpoints) this.#endpoints.add(endpoint)
+    })
+    const { local } = listener.socket
     if (protocol === 'udp') {
       const proxied = options.proxyFrom !== undefined
-      this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined, proxied })
+      // A balancer’s address is that of many clients.
+      const movable = !proxied && !local.isUnspecified
+      this.#started().linkOpened({ id, transport: 'udp', local, remote: undefined, proxied, movable })
     }
-    return { id, protocol, address: formatIp(local), port: local.port, descriptor: fd }
+    return { id, protocol, address: formatIp(local), port: local.port, descriptors: listener.descriptors }
   }
 
   /** One batch: all that is ready comes in, then all that it gave rise to goes out. */
@@ -284,7 +312,7 @@ export class LinuxIo implements RelayIo {
     }
     this.#sessions.tick(now)
     this.#streams.tick(now)
-    this.#handOver.tick(now)
+    this.#clients.tick(now)
     if (busy || due) this.#started().batchEnd()
     this.#relays.answer(this.#started())
     this.#settle()
@@ -345,7 +373,7 @@ export class LinuxIo implements RelayIo {
 
   #deadline(): number {
     if (this.#relays.answering) return 0
-    return Math.min(this.#wakeAt, this.#sessions.deadline, this.#streams.deadline, this.#handOver.deadline)
+    return Math.min(this.#wakeAt, this.#sessions.deadline, this.#streams.deadline, this.#clients.deadline)
   }
 
   #started(): IoHandler {

@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../../stun/address.ts'
 import type { ListenerOptions } from '../io.ts'
 import type { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
+import type { ClientSocket } from './hand-over/client-socket.ts'
 import type { UdpSocket } from './udp-socket.ts'
 
 const NONE = -1
@@ -12,6 +13,8 @@ export class UdpListener {
   readonly kind = 'listener'
   /** What clients send to; after a hand-over what answers leave from. */
   socket: UdpSocket
+  /** Further sockets on the same address and port: those of event loops of the relay before. */
+  others: readonly ClientSocket[] = []
   /** Where balancers put a header in front of datagrams. */
   readonly proxied: ProxiedDatagrams | undefined
   /** As it was asked for, so that a second listener finds it. */
@@ -23,6 +26,15 @@ export class UdpListener {
     this.socket = socket
     this.proxied = proxied
     this.#place = place
+  }
+
+  /** All that is to be read for it. */
+  get endpoints(): readonly (UdpListener | ClientSocket)[] {
+    return [this, ...this.others]
+  }
+
+  get descriptors(): number[] {
+    return this.endpoints.map(({ socket }) => socket.fd)
   }
 
   /** Where what is meant for a client has to be sent. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { parseAddress } from '../../stun/address-text.ts'
 import { type IoCounters, LISTENER_BUFFER_BYTES, type ListenerOptions } from '../io.ts'
 import { ProxiedDatagrams } from '../proxy/proxied-datagrams.ts'
+import { ClientSocket } from './hand-over/client-socket.ts'
 import { UdpListener } from './udp-listener.ts'
 import type { UdpSocketFactory } from './udp-socket.ts'
 
@@ -45,6 +46,11 @@ export class UdpListeners {
     return [...new Set(this.#byId.values())]
   }
 
+  /** All that is to be read for them. */
+  get endpoints(): (UdpListener | ClientSocket)[] {
+    return this.all().flatMap(({ endpoints }) => endpoints)
+  }
+
   /** Forgets a listener, whose socket the caller closes where it is unused now. */
   remove(id: number): 'udp' | 'dtls' | undefined {
     const listener = this.#byId.get(id)
@@ -59,15 +65,16 @@ export class UdpListeners {
   }
 
   #open(options: ListenerOptions): UdpListener {
-    const { address, port, proxyFrom: from, shared, descriptor } = options
+    const { address, port, proxyFrom: from, shared, descriptors = [] } = options
     const { sockets, counters, now } = this.#options
     const bind = parseAddress(address, port)
     if (!bind) throw new Error(`${address} is no literal IP address`)
-    const socket =
-      descriptor === undefined
-        ? sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES, shared })
-        : sockets.adopt(descriptor)
+    const [adopted, ...others] = descriptors.map((descriptor) => sockets.adopt(descriptor))
+    const socket = adopted ?? sockets.open({ bind, bufferBytes: LISTENER_BUFFER_BYTES, shared })
+    if (options.besideClients) sockets.rankBehindClients(socket)
     const proxied = from && new ProxiedDatagrams({ from, counters, now, seed: randomInt(SEED_MAX) })
-    return new UdpListener(socket, options, proxied)
+    const listener = new UdpListener(socket, options, proxied)
+    listener.others = others.map((other) => new ClientSocket(listener, other, other.local))
+    return listener
   }
 }

@@ -1,4 +1,5 @@
 import { TransportAddress } from '../../stun/address.ts'
+import type { SharedSocket } from '../adoption.ts'
 import {
   AF_INET,
   AF_INET6,
@@ -15,6 +16,7 @@ import {
   PMTUDISC_DONT,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
+  SO_REUSEADDR,
   SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
@@ -40,9 +42,16 @@ export interface UdpSocketOptions {
   readonly shared?: 'first' | 'joined' | undefined
   /** Whose datagrams alone it is to have; what came before it was connected may be anybody's. */
   readonly connect?: TransportAddress
+  /** Whether it may have the address and port of others that may be shared in the same way (SO_REUSEADDR). */
+  readonly beside?: boolean
   /** Whether it keeps what ICMP says of its datagrams, for an `ErrorQueue` to read. */
   readonly keepErrors?: boolean
 }
+
+/** How often a socket is opened beside others that forbid it again. */
+const BESIDE_TRIES_MAX = 64
+
+type Client = Pick<UdpSocketOptions, 'bind' | 'bufferBytes'> & { readonly connect: TransportAddress }
 
 /** Opens and binds UDP sockets; what it needs for that lies in a `Memory`. */
 export class UdpSocketFactory {
@@ -72,8 +81,9 @@ export class UdpSocketFactory {
       this.#configure(fd, ipv6, options)
       const length = writeSockaddr(this.#memory, this.#name, options.bind)
       checked('bind', bind(fd, this.#memory.address(this.#name), length))
-      const local = this.#localOf(fd)
+      if (options.shared) this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 0)
       if (options.connect) this.#connect(fd, options.connect)
+      const local = this.#localOf(fd)
       return new UdpSocket(fd, local, options.keepErrors ?? false)
     } catch (error) {
       close(fd)
@@ -81,11 +91,58 @@ export class UdpSocketFactory {
     }
   }
 
+  /**
+   * A socket for one client on the address and port of listeners, which goes before them for what that client sends.
+   * It is none of their group (SO_REUSEPORT), whose size decides where the kernel sends the other clients. For that
+   * the listeners let others have their port, for the moment of the bind alone: any user could take it.
+   */
+  openBeside(listeners: readonly SharedSocket[], options: Client): UdpSocket {
+    for (let tries = 1; ; tries++) {
+      for (const { descriptor } of listeners) this.#set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+      try {
+        return this.#openUnheard(options) ?? this.open({ ...options, beside: true })
+      } catch (error) {
+        // Another loop may have taken its permission back.
+        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === BESIDE_TRIES_MAX) throw error
+      } finally {
+        for (const { descriptor } of listeners) this.#set(descriptor, SOL_SOCKET, SO_REUSEADDR, 0)
+      }
+    }
+  }
+
+  /**
+   * Before it is connected a socket on an unspecified address is given nothing that one on an address of its own may
+   * have; when it is, it gets the address that the system's routes choose: undefined where that is another one.
+   */
+  #openUnheard(options: Client): UdpSocket | undefined {
+    const anywhere = new TransportAddress()
+    anywhere.family = options.bind.family
+    anywhere.port = options.bind.port
+    try {
+      const socket = this.open({ ...options, bind: anywhere, beside: true })
+      if (socket.local.equals(options.bind)) return socket
+      socket.close()
+    } catch (error) {
+      // Another process has the port on another address, or there is no route.
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EMFILE' || code === 'ENFILE') throw error
+    }
+    return undefined
+  }
+
   /** Takes over a socket that was opened before, maybe by an older version. */
   adopt(fd: number): UdpSocket {
     const adopted = new UdpSocket(descriptors.opened(fd), this.#localOf(fd), false)
     this.#tellClass(fd, adopted.local.family === 6)
     return adopted
+  }
+
+  /**
+   * Lets sockets of clients go before one that was bound after them: before Linux 6.13 it would go before those, unless
+   * one of its group has been connected.
+   */
+  rankBehindClients({ local }: UdpSocket): void {
+    this.open({ bind: local, bufferBytes: 0, shared: 'joined', connect: local }).close()
   }
 
   /** Lets further sockets of this user have the same address and port. */
@@ -99,9 +156,11 @@ export class UdpSocketFactory {
   }
 
   #configure(fd: number, ipv6: boolean, options: UdpSocketOptions): void {
-    const { bufferBytes, dontFragment, keepErrors, shared } = options
+    const { beside, bufferBytes, dontFragment, keepErrors, shared } = options
     if (ipv6) checked('setsockopt', this.#set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1))
     if (shared) checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
+    // Clients' own sockets share a port by this, and are none of those that the kernel spreads clients over.
+    if (shared || beside) checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 1))
     if (this.#set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes) < 0)
       this.#set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes)
     if (this.#set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes) < 0)

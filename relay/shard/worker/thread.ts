@@ -1,7 +1,9 @@
 import { flushCompileCache } from 'node:module'
 import { parentPort, workerData } from 'node:worker_threads'
+import type { PassedClient } from '../../io/adoption.ts'
 import { descriptors } from '../../io/linux/descriptors.ts'
 import { LinuxIo } from '../../io/linux/linux-io.ts'
+import { TransportAddress } from '../../stun/address.ts'
 import { formatIp } from '../../stun/address-text.ts'
 import { newPortMap } from '../../turn/relay-ports.ts'
 import { collectGarbage } from '../collect-garbage.ts'
@@ -10,7 +12,7 @@ import { newLoopTimes, observeTurn } from '../loop-times.ts'
 import type { ShardEvent } from '../shard.ts'
 import { SharedQuota } from '../shared-quota.ts'
 import { Gauges } from './gauges.ts'
-import type { Call, Command, PortMaps, Report, ThreadData } from './messages.ts'
+import type { Call, Command, PortMaps, Report, Result, ThreadData } from './messages.ts'
 
 /** Of single allocations the control side hears only while it has a use for it: telling costs as much as a request. */
 type Watcher = 'observed' | 'drain'
@@ -26,7 +28,7 @@ class ShardThread {
   #events: ShardEvent[] = []
   readonly #watchers = new Set<Watcher>()
 
-  constructor({ shard, config, host, ports, memory }: ThreadData) {
+  constructor({ shard, config, host, ports, relay, count, memory }: ThreadData) {
     this.#ports = ports
     descriptors.share(memory.ledger, shard)
     this.#gauges = new Gauges(memory.gauges)
@@ -42,6 +44,8 @@ class ShardThread {
       quota: new SharedQuota(memory.quota, shard),
       portMap: ({ advertise }) => newPortMap(this.#ports.get(formatIp(advertise))),
       portHolder: shard,
+      loops: { relay, own: shard, count },
+      onPass: (loop, client) => this.#say({ kind: 'pass', loop, client }),
     })
     this.#port.on('message', (command: Command) => this.#obey(command))
     this.#shard.start()
@@ -68,6 +72,16 @@ class ShardThread {
         this.#shard.setObserved(command.observed)
         this.#watch('observed', command.observed)
         break
+      case 'listeners':
+        this.#shard.setListeners(command.listeners)
+        break
+      case 'cookies':
+        this.#io.handOver!.acceptCookies(command.secrets)
+        break
+      case 'adopt':
+        this.#shard.adopt(revived(command.client))
+        this.#say({ kind: 'adopted' })
+        break
       case 'sync-clock':
         this.#shard.syncClock()
         break
@@ -84,8 +98,7 @@ class ShardThread {
   async #answer(command: Call & { readonly call: number }): Promise<void> {
     const { call } = command
     try {
-      const listener = await this.#perform(command)
-      this.#say({ kind: 'done', call, listener: listener ?? undefined })
+      this.#say({ kind: 'done', call, ...(await this.#perform(command)) })
     } catch (error) {
       this.#say({ kind: 'failed', call, message: (error as Error).message })
     }
@@ -93,11 +106,20 @@ class ShardThread {
     if (command.kind === 'close') this.#port.close()
   }
 
-  #perform(command: Call) {
-    if (command.kind === 'listen') return this.#shard.listen(command.options)
-    if (command.kind === 'close-listener') return this.#shard.closeListener(command.listener)
-    if (command.kind === 'count') return this.#count()
-    return this.#shard.close(command.reason)
+  async #perform(command: Call): Promise<Result> {
+    if (command.kind === 'listen') return { listener: await this.#shard.listen(command.options) }
+    if (command.kind === 'hand-over') return this.#handOver(command.step)
+    if (command.kind === 'close-listener') await this.#shard.closeListener(command.listener)
+    else if (command.kind === 'count') await this.#count()
+    else await this.#shard.close(command.reason)
+    return {}
+  }
+
+  async #handOver(step: 'prepare' | 'release' | 'resume' | 'finish'): Promise<Result> {
+    const handOver = this.#io.handOver!
+    if (step === 'release') return { handed: handOver.release() }
+    await handOver[step]()
+    return {}
   }
 
   async #count(): Promise<void> {
@@ -129,6 +151,15 @@ class ShardThread {
   #say(report: Report): void {
     this.#port.postMessage(report)
   }
+}
+
+/** Messages carry what objects hold, and not what they are. */
+function revived(client: PassedClient): PassedClient {
+  return { ...client, local: addressOf(client.local), client: addressOf(client.client) }
+}
+
+function addressOf(copy: TransportAddress): TransportAddress {
+  return new TransportAddress().copyFrom(copy)
 }
 
 new ShardThread(workerData as ThreadData)

@@ -1,20 +1,25 @@
 import { Worker } from 'node:worker_threads'
-import type { BoundListener } from '../../io/io.ts'
+import type { PassedClient } from '../../io/adoption.ts'
+import type { BoundListener, ListenerOptions } from '../../io/io.ts'
 import { kickPoller } from '../../io/linux/poller.ts'
 import type { ShardEvent } from '../shard.ts'
 import { noCounts } from './counts.ts'
 import { Gauges } from './gauges.ts'
-import type { Call, Command, Counts, Opened, Report, ThreadData, ThreadMemory } from './messages.ts'
+import type { Call, Command, Counts, Opened, Report, Result, ThreadData, ThreadMemory } from './messages.ts'
 
 const THREAD = new URL('./thread.ts', import.meta.url)
 
 /** A thread whose loop does not turn for so long is stuck. */
 const STUCK_MS = 5_000
+/** Clients that were given to a loop and that it has not looked at. */
+const ADOPTING_MAX = 256
 
 export interface WorkerShardOptions {
   readonly data: Omit<ThreadData, 'memory'>
   readonly memory: Omit<ThreadMemory, 'gauges'>
   readonly onEvent: (event: ShardEvent) => void
+  /** A client is meant for another loop. */
+  readonly onPass: (loop: number, client: PassedClient) => void
   /** The thread has ended, and nobody told it to. */
   readonly onDeath: (error: Error) => void
 }
@@ -28,13 +33,11 @@ export class WorkerShard {
   counts: Counts = noCounts()
   readonly #options: WorkerShardOptions
   readonly #worker: Worker
-  readonly #calls = new Map<
-    number,
-    { resolve: (listener?: BoundListener) => void; reject: (error: Error) => void }
-  >()
+  readonly #calls = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>()
   /** The allocations that live, while somebody watches them: their end is told if the thread dies. */
   readonly #open = new Map<number, Opened>()
   #lastCall = 0
+  #adopting = 0
   #kickFd = -1
   #ending = false
   #turns = 0
@@ -78,15 +81,29 @@ export class WorkerShard {
     return `event loop ${this.#options.data.shard} has not turned for ${seconds} seconds: its clients are not served`
   }
 
+  /** Gives it a client that came to another loop; false where it has too many of those to look at already. */
+  adopt(client: PassedClient): boolean {
+    if (this.#dead || this.#adopting >= ADOPTING_MAX) return false
+    this.#adopting++
+    this.tell({ kind: 'adopt', client })
+    return true
+  }
+
   tell(command: Command): void {
     this.#worker.postMessage(command)
     if (this.#kickFd >= 0) kickPoller(this.#kickFd)
   }
 
+  /** As `Shards.listen`. */
+  async listen(options: ListenerOptions): Promise<BoundListener> {
+    const { listener } = await this.ask({ kind: 'listen', options })
+    return listener!
+  }
+
   /** Rejects with what went wrong, or when the thread ends before it has answered. */
-  ask(command: Call): Promise<BoundListener | undefined> {
+  ask(command: Call): Promise<Result> {
     if (command.kind === 'close') this.#ending = true
-    if (this.#dead) return this.#ending ? Promise.resolve(undefined) : Promise.reject(this.#dead)
+    if (this.#dead) return this.#ending ? Promise.resolve({}) : Promise.reject(this.#dead)
     const call = ++this.#lastCall
     return new Promise((resolve, reject) => {
       this.#calls.set(call, { resolve, reject })
@@ -100,13 +117,15 @@ export class WorkerShard {
   }
 
   #hear(report: Exclude<Report, { kind: 'started' }>): void {
-    if (report.kind === 'counts') this.counts = report.counts
+    if (report.kind === 'adopted') this.#adopting--
+    else if (report.kind === 'pass') this.#options.onPass(report.loop, report.client)
+    else if (report.kind === 'counts') this.counts = report.counts
     else if (report.kind === 'live') this.#restart(report.opened)
     else if (report.kind === 'events') for (const event of report.events) this.#pass(event)
     else {
       const call = this.#calls.get(report.call)
       this.#calls.delete(report.call)
-      if (report.kind === 'done') call?.resolve(report.listener)
+      if (report.kind === 'done') call?.resolve(report)
       else call?.reject(new Error(report.message))
     }
   }
@@ -125,7 +144,7 @@ export class WorkerShard {
   #ended(error: Error): void {
     this.#dead = error
     for (const { resolve, reject } of this.#calls.values()) {
-      if (this.#ending) resolve()
+      if (this.#ending) resolve({})
       else reject(error)
     }
     this.#calls.clear()

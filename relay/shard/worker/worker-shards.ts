@@ -12,10 +12,11 @@ import { newPortMap, PORT_MAP_BYTES, releasePortsOf } from '../../turn/relay-por
 import { TurnServer } from '../../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../../turn/server-config.ts'
 import type { ShardEvent } from '../shard.ts'
-import type { Shards, ShardsStatus } from '../shards.ts'
+import type { Shards, ShardsHandOver, ShardsStatus } from '../shards.ts'
 import { quotaMemory, SharedQuota } from '../shared-quota.ts'
 import { noCounts, sumOf } from './counts.ts'
 import type { Command, Setting } from './messages.ts'
+import { WorkerHandOver } from './worker-hand-over.ts'
 import { WorkerShard, type WorkerShardOptions } from './worker-shard.ts'
 
 /** A shard that died is started again after so long. */
@@ -52,6 +53,7 @@ export class WorkerShards implements Shards {
   readonly #nonceKeys = [{ id: 'own', secret: randomBytes(32).toString('base64') }]
   readonly #quota: SharedArrayBuffer
   readonly #ledger = ledgerMemory()
+  readonly #relay = randomInt(2 ** 32)
   readonly #shards: WorkerShard[] = []
   readonly #ports = new Map<string, SharedArrayBuffer>()
   readonly #settings = new Map<Setting['kind'], Setting>()
@@ -81,20 +83,29 @@ export class WorkerShards implements Shards {
     this.#tell({ kind: 'sync-clock' })
   }
 
+  /** Sockets that there are go to the loops in turn; those without one open their own beside, before anybody reads. */
   async listen(options: ListenerOptions): Promise<BoundListener> {
-    const [first, ...others] = this.#shards
-    await first!.started
-    const bound = await first!.ask({ kind: 'listen', options: { ...options, shared: 'first' } })
-    const joined: ListenerOptions = { ...options, port: bound!.port, shared: 'joined' }
-    const own = [bound!]
-    for (const shard of others) {
+    const { descriptors, ...rest } = options
+    const own: BoundListener[] = []
+    let { port } = options
+    const open = async (index: number, wanted: ListenerOptions) => {
+      const shard = this.#shards[index]!
       await shard.started
-      const other = await shard.ask({ kind: 'listen', options: joined })
-      own.push(other!)
+      own[index] = await shard.listen({ ...wanted, port })
+      port = own[index]!.port
     }
+    const shares = sharesOf(descriptors, this.#shards.length)
+    for (const [index, share] of shares.entries()) {
+      if (share.length > 0) continue
+      const shared = index === 0 && !descriptors ? (options.shared ?? 'first') : 'joined'
+      await open(index, { ...rest, ...(descriptors && { besideClients: true }), shared })
+    }
+    for (const [index, share] of shares.entries())
+      if (share.length > 0) await open(index, { ...rest, shared: 'joined', descriptors: share })
     const id = ++this.#lastId
-    const listener = { bound: { ...bound!, id }, options: joined, own }
+    const listener = { bound: { ...own[0]!, id }, options: { ...rest, port, shared: 'joined' as const }, own }
     this.#listeners.set(id, listener)
+    this.#tellListeners()
     return listener.bound
   }
 
@@ -102,13 +113,14 @@ export class WorkerShards implements Shards {
     const listener = this.#listeners.get(id)
     this.#listeners.delete(id)
     if (!listener) return
+    this.#tellListeners()
     const closing = this.#shards.map(async (shard, index) => {
-      const { id: own, descriptor } = listener.own[index]!
+      const { id: own, descriptors = [] } = listener.own[index]!
       try {
         await shard.ask({ kind: 'close-listener', listener: own })
       } catch {
         // It died, and its socket was kept for the one that replaces it.
-        if (descriptor !== undefined) close(descriptor)
+        for (const descriptor of descriptors) close(descriptor)
       }
     })
     await Promise.all(closing)
@@ -154,6 +166,15 @@ export class WorkerShards implements Shards {
     patience.abort()
   }
 
+  readonly handOver: ShardsHandOver = new WorkerHandOver({
+    shards: this.#shards,
+    set: (setting) => this.#set(setting),
+    gone: () => {
+      this.#listeners.clear()
+      this.#tellListeners()
+    },
+  })
+
   get status(): ShardsStatus {
     const sum = (field: Parameters<WorkerShard['gauges']['get']>[0]) =>
       this.#shards.reduce((total, { gauges }) => total + gauges.get(field), 0)
@@ -172,9 +193,12 @@ export class WorkerShards implements Shards {
     const { config, host, ports } = this.#settings.get('configure') as Configuration
     const start = this.#options.startShard ?? ((options) => new WorkerShard(options))
     const shard = start({
-      data: { shard: index + 1, config, host, ports },
+      data: { shard: index + 1, config, host, ports, relay: this.#relay, count: this.#options.count },
       memory: { quota: this.#quota, ledger: this.#ledger },
       onEvent: this.#options.onEvent,
+      onPass: (loop, client) => {
+        if (!this.#shards[loop - 1]?.adopt(client) && client.transport !== 'udp') close(client.descriptor)
+      },
       onDeath: (error) => this.#bury(index, error),
     })
     for (const setting of this.#settings.values()) if (setting.kind !== 'configure') shard.tell(setting)
@@ -188,7 +212,7 @@ export class WorkerShards implements Shards {
     new SharedQuota(this.#quota, CONTROL).releaseAllOf(number)
     for (const memory of this.#ports.values()) releasePortsOf(number, newPortMap(memory))
     // Its listeners stay, for the next one: what comes to the others depends on how many there are.
-    const kept = new Set([...this.#listeners.values()].map(({ own }) => own[index]?.descriptor))
+    const kept = new Set([...this.#listeners.values()].flatMap(({ own }) => own[index]?.descriptors ?? []))
     for (const fd of descriptorsOf(this.#ledger, number)) if (!kept.has(fd)) close(fd)
     this.#options.onEvent({ kind: 'fault', error })
     // One that dies before it can be told anything is buried as this one.
@@ -201,10 +225,21 @@ export class WorkerShards implements Shards {
     this.#shards[index] = shard
     await shard.started
     for (const { options, own } of this.#listeners.values()) {
-      const descriptor = own[index]?.descriptor
-      const taken = descriptor === undefined ? options : { ...options, descriptor }
-      own[index] = (await shard.ask({ kind: 'listen', options: taken }))!
+      const descriptors = own[index]?.descriptors
+      own[index] = await shard.listen(descriptors ? { ...options, descriptors } : options)
     }
+    this.#tellListeners()
+  }
+
+  /** Beside these, clients get sockets of their own. */
+  #tellListeners(): void {
+    const all = [...this.#listeners.values()].flatMap(({ own }) => own)
+    const listeners = all.flatMap(({ protocol, port, descriptors = [] }) =>
+      protocol === 'udp' || protocol === 'dtls'
+        ? descriptors.map((descriptor) => ({ port, descriptor }))
+        : [],
+    )
+    this.#set({ kind: 'listeners', listeners })
   }
 
   #configuration(config: RelayConfig, host: HostAddresses): Configuration {
@@ -226,4 +261,9 @@ export class WorkerShards implements Shards {
   #tell(command: Command): void {
     for (const shard of this.#shards) shard.tell(command)
   }
+}
+
+/** Which descriptors each of so many loops gets. */
+function sharesOf(descriptors: readonly number[] = [], loops: number): number[][] {
+  return Array.from({ length: loops }, (_, loop) => descriptors.filter((_, index) => index % loops === loop))
 }

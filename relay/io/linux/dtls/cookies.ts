@@ -18,7 +18,7 @@ export class HelloCookies {
   readonly #view = new DataView(this.#input.buffer)
   readonly #offered = new Uint8Array(COOKIE_BYTES)
   #secret = nodeCrypto.randomBytes(SECRET_BYTES)
-  #before = nodeCrypto.randomBytes(SECRET_BYTES)
+  #before: readonly Uint8Array[] = []
   #since: number
 
   constructor(now: number) {
@@ -31,8 +31,8 @@ export class HelloCookies {
   }
 
   /** Takes the cookies of another relay too, for the clients that it has sent back with one. */
-  accept(secret: Uint8Array): void {
-    this.#before = Uint8Array.from(secret)
+  accept(secrets: readonly Uint8Array[]): void {
+    this.#before = secrets.map((secret) => Uint8Array.from(secret))
   }
 
   /** The cookie for a client whose random bytes are at `random`. */
@@ -53,9 +53,8 @@ export class HelloCookies {
     if (length !== COOKIE_BYTES) return false
     this.#rotate(now)
     for (let i = 0; i < COOKIE_BYTES; i++) this.#offered[i] = buffer[cookie + i]!
-    return (
-      nodeCrypto.equal(this.#cookie(this.#secret, client, buffer, random), this.#offered) ||
-      nodeCrypto.equal(this.#cookie(this.#before, client, buffer, random), this.#offered)
+    return [this.#secret, ...this.#before].some((secret) =>
+      nodeCrypto.equal(this.#cookie(secret, client, buffer, random), this.#offered),
     )
   }
 
@@ -74,7 +73,7 @@ export class HelloCookies {
   #rotate(now: number): void {
     const age = now - this.#since
     if (age < SECRET_LIFETIME_MS) return
-    this.#before = age < 2 * SECRET_LIFETIME_MS ? this.#secret : nodeCrypto.randomBytes(SECRET_BYTES)
+    this.#before = age < 2 * SECRET_LIFETIME_MS ? [this.#secret] : []
     this.#secret = nodeCrypto.randomBytes(SECRET_BYTES)
     this.#since = now
   }

@@ -113,6 +113,10 @@ export class DtlsSessions {
     this.#end(this.#table.get(link))
   }
 
+  hasClient(listener: number, client: TransportAddress): boolean {
+    return this.#table.find(listener, client) !== undefined
+  }
+
   clientsOf(listener: number): TransportAddress[] {
     return this.#table.ofListener(listener).map(({ remote }) => remote)
   }

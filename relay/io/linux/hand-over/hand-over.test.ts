@@ -34,6 +34,8 @@ class PromptClient {
   }
 }
 
+type Loop = ReturnType<typeof started>
+
 async function listening(t: TestContext, address: string) {
   const { io, seen } = started(t, () => new LinuxIo())
   const live: TransportAddress[] = []
@@ -95,6 +97,34 @@ describe('a hand-over', () => {
     io.sendToClient(id, peer.address, bytes, 100, 5)
     const [answer, from] = (await once(peer.socket, 'message')) as [Buffer, { port: number }]
     assert.deepEqual([answer.toString(), from.port], ['xxxxx', port])
+  })
+
+  it('leaves strangers to the sockets of all loops, those included that come later', async (t) => {
+    const loops = [1, 2, 3].map(() => started(t, () => new LinuxIo()))
+    const [first, second, third] = loops as [Loop, Loop, Loop]
+    const listener = { protocol: 'udp', address: '127.0.0.1', port: 0 } as const
+    const one = await first.io.listen({ ...listener, shared: 'first' })
+    const { id, port } = one
+    const two = await second.io.listen({ ...listener, port, shared: 'joined' })
+    const descriptors = [...one.descriptors!, ...two.descriptors!]
+    first.io.adoption!.setListeners(descriptors.map((descriptor) => ({ port, descriptor })))
+    const clients = Array.from({ length: 90 }, () => new PromptClient(t, '127.0.0.1', port))
+    const live = clients.slice(0, 30)
+    Object.assign(first.seen, {
+      clientsOf: (link: number) => (link === id ? live.map(({ address }) => address) : []),
+    })
+    await first.io.handOver!.prepare()
+    await third.io.listen({ ...listener, port, shared: 'joined', besideClients: true })
+    for (const [number, client] of clients.entries()) client.send(`${number}`)
+    const heard = () => loops.map(({ seen }) => seen.client.map(({ bytes }) => Number(bytes.toString())))
+    const allHeard = () => heard().flat().length === clients.length
+    await Promise.race(loops.map(({ seen }) => seen.until(allHeard)))
+    const isLive = (number: number) => number < live.length
+    assert.deepEqual(
+      heard().map((numbers) => numbers.filter(isLive).length),
+      [live.length, 0, 0],
+    )
+    for (const numbers of heard()) assert.ok(!numbers.every(isLive), 'each loop has strangers')
   })
 
   it('leaves no descriptor open, whether it is done or undone', async (t) => {

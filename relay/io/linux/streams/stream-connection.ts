@@ -131,6 +131,29 @@ export class StreamConnection {
     return { stream: this.#raw, early: this.#framer.takeRest() }
   }
 
+  /** Whether what it carries is encrypted here. */
+  get sealed(): boolean {
+    return this.#session !== undefined
+  }
+
+  /**
+   * Gives away the descriptor and the bytes that came behind the last frame, to be forgotten by its owner; undefined
+   * where something has still to be sent.
+   */
+  release(): { readonly descriptor: number; readonly early: Uint8Array } | undefined {
+    this.#output.flush()
+    if (this.closed || this.#ending || this.#phase !== 'frames' || !this.#output.idle) return undefined
+    this.closed = true
+    this.#output.close()
+    return { descriptor: this.socket.release(), early: this.#framer.takeRest() }
+  }
+
+  /** Frames that came to another event loop. */
+  hear(bytes: Uint8Array): void {
+    this.#phase = 'frames'
+    this.#cut(bytes, 0, bytes.length)
+  }
+
   /** Delivers what is queued within a short grace, then closes. */
   end(): void {
     if (this.#ending || this.closed) return
@@ -258,12 +281,14 @@ export class StreamConnection {
   }
 
   #open(): void {
+    const { passed } = this.#options
     this.link = {
       id: this.#events.nextLinkId(),
-      transport: this.#session ? 'tls' : 'tcp',
+      transport: passed?.transport ?? (this.#session ? 'tls' : 'tcp'),
       local: this.#options.local,
       remote: this.remote,
-      serverName: this.#session?.serverName,
+      serverName: passed?.serverName ?? this.#session?.serverName,
+      movable: true,
     }
     this.#events.opened(this)
   }

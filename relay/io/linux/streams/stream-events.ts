@@ -1,4 +1,5 @@
 import type { TransportAddress } from '../../../stun/address.ts'
+import type { PassedStream } from '../../adoption.ts'
 import type { StreamLimits } from '../../io.ts'
 import type { BioPair } from '../openssl/bio-pair.ts'
 import type { TlsContext } from '../openssl/tls-context.ts'
@@ -41,4 +42,6 @@ export interface StreamOptions {
   /** Whether a balancer puts a header in front. */
   readonly proxied: boolean
   readonly limits: StreamLimits
+  /** What another event loop knows of it already. */
+  readonly passed?: Pick<PassedStream, 'transport' | 'serverName'>
 }

@@ -1,6 +1,7 @@
 import { TransportAddress } from '../../../stun/address.ts'
 import { formatIp, parseAddress } from '../../../stun/address-text.ts'
 import { NumberMap } from '../../../stun/number-map.ts'
+import type { PassedStream } from '../../adoption.ts'
 import {
   DEFAULT_STREAM_LIMITS,
   type IoCounters,
@@ -15,9 +16,10 @@ import type { Memory } from '../memory.ts'
 import { BioPair } from '../openssl/bio-pair.ts'
 import type { TlsContext } from '../openssl/tls-context.ts'
 import { sweepMs } from '../sweep.ts'
+import { StreamBridges } from './stream-bridges.ts'
 import { StreamBuffers } from './stream-buffers.ts'
 import { StreamConnection } from './stream-connection.ts'
-import type { StreamEvents } from './stream-events.ts'
+import type { StreamEvents, StreamOptions } from './stream-events.ts'
 import { StreamListener } from './stream-listener.ts'
 import { type TcpSocket, TcpSocketFactory } from './tcp-socket.ts'
 
@@ -47,6 +49,7 @@ export class Streams {
   readonly #options: StreamsOptions
   readonly #sockets: TcpSocketFactory
   readonly #bios: BioPair
+  readonly #bridges: StreamBridges
   readonly #events: StreamEvents
   readonly #listeners = new Set<StreamListener>()
   readonly #open = new Set<StreamConnection>()
@@ -63,6 +66,7 @@ export class Streams {
     this.#options = options
     this.#sockets = new TcpSocketFactory(options.memory)
     this.#bios = new BioPair(options.memory, 'stream')
+    this.#bridges = new StreamBridges(options.memory)
     this.#events = this.#connectionEvents(new StreamBuffers(options.memory))
   }
 
@@ -73,12 +77,13 @@ export class Streams {
   }
 
   /** Opens or shares the socket of an address and port; throws what the system says. */
-  listen(id: number, protocol: 'tcp' | 'tls', options: ListenerOptions): StreamListener {
-    const { address, port, proxyFrom } = options
-    const shared = [...this.#listeners].find((one) => one.address === address && one.local.port === port)
-    const listener = shared ?? this.#openListener(options)
-    listener.addUser(id, protocol, proxyFrom)
-    return listener
+  listen(id: number, protocol: 'tcp' | 'tls', options: ListenerOptions): readonly StreamListener[] {
+    const { address, port, proxyFrom, descriptors = [undefined] } = options
+    const shared = this.listeners.filter((one) => one.address === address && one.local.port === port)
+    const listeners =
+      shared.length > 0 ? shared : descriptors.map((descriptor) => this.#openListener(options, descriptor))
+    for (const listener of listeners) listener.addUser(id, protocol, proxyFrom)
+    return listeners
   }
 
   /** Stops accepting where nobody else uses the socket; established streams stay. */
@@ -94,6 +99,11 @@ export class Streams {
     return [...this.#listeners]
   }
 
+  /** Lets further sockets of this user have the same address and port. */
+  share({ socket }: StreamListener): void {
+    this.#sockets.share(socket)
+  }
+
   /** Another process accepts from now on. */
   releaseListeners(): void {
     for (const listener of this.#listeners) listener.socket.close()
@@ -102,6 +112,51 @@ export class Streams {
 
   get(link: number): StreamConnection | undefined {
     return this.#byLink.get(link)
+  }
+
+  /** Whether Node's loop has to look after streams whose clients other event loops have. */
+  get bridging(): boolean {
+    return this.#bridges.inUse
+  }
+
+  /** Gives a stream to another event loop, with a request that came on it; undefined where that cannot be now. */
+  give(link: number, request: Uint8Array): PassedStream | undefined {
+    const connection = this.#byLink.get(link)
+    if (!connection?.link) return undefined
+    const { local, serverName } = connection.link
+    const transport = connection.link.transport === 'tls' ? 'tls' : 'tcp'
+    const given = connection.sealed ? this.#bridge(connection) : this.#release(connection)
+    if (!given) return undefined
+    const bytes = Buffer.concat([request, given.early])
+    return { transport, descriptor: given.descriptor, local, client: connection.remote, serverName, bytes }
+  }
+
+  /** Takes a stream that came to another event loop. */
+  adopt({ descriptor, local, client, transport, serverName, bytes }: PassedStream): void {
+    const socket = this.#sockets.adopt(descriptor)
+    const passed = { transport, serverName }
+    const options = {
+      local,
+      remote: client,
+      context: () => undefined,
+      proxied: false,
+      limits: this.limits,
+      passed,
+    }
+    this.#admit(socket, options)?.hear(bytes)
+  }
+
+  #bridge(connection: StreamConnection): { descriptor: number; early: Uint8Array } {
+    const { stream, early } = connection.detach(() => void stream.destroy())
+    return { descriptor: this.#bridges.open(stream), early }
+  }
+
+  #release(connection: StreamConnection): { descriptor: number; early: Uint8Array } | undefined {
+    const released = connection.release()
+    if (!released) return undefined
+    this.#options.endpoints.remove(connection)
+    this.#forget(connection)
+    return released
   }
 
   /** A listener has connections for us. */
@@ -156,12 +211,13 @@ export class Streams {
     for (const listener of this.#listeners) this.#options.endpoints.close(listener)
     this.#listeners.clear()
     for (const connection of this.#open) connection.destroy()
+    this.#bridges.close()
     this.settle()
     this.#context?.close()
     this.#bios.close()
   }
 
-  #openListener({ address, port, shared, descriptor }: ListenerOptions): StreamListener {
+  #openListener({ address, port, shared }: ListenerOptions, descriptor: number | undefined): StreamListener {
     const at = parseAddress(address, port)
     if (!at) throw new Error(`${address} is no literal IP address`)
     const socket =
@@ -183,21 +239,24 @@ export class Streams {
   }
 
   #accepted(listener: StreamListener, socket: TcpSocket, remote: TransportAddress): void {
+    this.#admit(socket, {
+      local: this.#sockets.localOf(socket),
+      remote,
+      context: () => (listener.acceptsTls ? this.#context : undefined),
+      proxied: listener.trusts(remote),
+      limits: this.limits,
+    })
+  }
+
+  #admit(socket: TcpSocket, options: StreamOptions): StreamConnection | undefined {
     const { counters, now, endpoints } = this.#options
-    const proxied = listener.trusts(remote)
+    const { proxied, remote } = options
     const ofAddress = proxied ? undefined : this.#byAddress.refusal(formatIp(remote), this.limits)
     const refusal = this.#open.size >= this.limits.total ? 'total' : ofAddress
     if (refusal) {
       counters.streamsRefused[refusal]++
       socket.close()
-      return
-    }
-    const options = {
-      local: this.#sockets.localOf(socket),
-      remote,
-      context: () => (listener.acceptsTls ? this.#context : undefined),
-      proxied,
-      limits: this.limits,
+      return undefined
     }
     const connection = new StreamConnection(socket, options, this.#events)
     if (!proxied) this.#count(connection)
@@ -205,6 +264,7 @@ export class Streams {
     counters.streamsOpen = this.#open.size
     this.deadline = Math.min(this.deadline, now() + sweepMs(this.limits))
     endpoints.add(connection, connection.watched)
+    return connection
   }
 
   #count(connection: StreamConnection): void {

@@ -78,6 +78,13 @@ export class TcpSocket {
     if (this.#open) shutdown(this.fd, SHUT_WR)
   }
 
+  /** Gives the descriptor away. */
+  release(): number {
+    this.#open = false
+    descriptors.closed(this.fd)
+    return this.fd
+  }
+
   close(): void {
     if (!this.#open) return
     this.#open = false
@@ -122,9 +129,13 @@ export class TcpSocketFactory {
     }
   }
 
-  /** Takes over a listening socket that was opened before. */
+  /** Takes over a socket that was opened before. */
   adopt(fd: number): TcpSocket {
     return new TcpSocket(descriptors.opened(fd), this.#memory)
+  }
+
+  share({ fd }: TcpSocket): void {
+    checked('setsockopt', this.#set(fd, SOL_SOCKET, SO_REUSEPORT, 1))
   }
 
   /** The next connection, with its client in `remote`; `none`, or `exhausted` where descriptors have run out. */
