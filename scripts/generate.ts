@@ -2,6 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { stringify } from 'yaml'
 import { customResourceDefinition } from '../operator/api/crd.ts'
+import { performanceDocument } from './performance.ts'
 import { reference } from './reference.ts'
 
 /** Writes what is generated from the schemas; with `--check` only says which of it is stale. */
@@ -13,6 +14,7 @@ const outputs: Record<string, string> = {
   'charts/turnfleet/crds/turnclusters.turnfleet.dev.yaml':
     header + stringify(customResourceDefinition(), { lineWidth: 110 }),
   'docs/reference.md': reference(),
+  'docs/performance.md': performanceDocument(root),
 }
 
 const stale: string[] = []

@@ -1,5 +1,9 @@
 /** The benchmarks by name; each shows its own options with --help. */
 const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[]) => Promise<void> }>> = {
+  all: {
+    about: 'all that docs/performance.md shows, or parts of it, written to docs/performance.json',
+    run: async (args) => (await import('./suite/main.ts')).all(args),
+  },
   packets: {
     about: 'ChannelData and Send/Data indications over UDP',
     run: async (args) => (await import('./packets/main.ts')).packets(args),
@@ -15,6 +19,10 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
   memory: {
     about: 'what an allocation takes of a server, and whether it is given back',
     run: async (args) => (await import('./memory/main.ts')).memory(args),
+  },
+  profile: {
+    about: 'where the CPU time of a data path goes, by perf',
+    run: async (args) => (await import('./profile/main.ts')).profile(args),
   },
   hold: {
     about:

@@ -1,7 +1,7 @@
 import type { Latency } from './load-options.ts'
 
-/** Buckets for each doubling: steps of about nine per cent. */
-const STEPS = 8
+/** Buckets for each doubling: steps of about two per cent. */
+const STEPS = 32
 const DOUBLINGS = 24
 
 /** Times from one microsecond to some seconds, in buckets that grow with them. */

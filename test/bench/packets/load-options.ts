@@ -19,7 +19,18 @@ export interface LoadOptions {
   /** Offered, over all flows and both directions. */
   readonly packetsPerSecond: number
   readonly warmUpSeconds: number
+  /** Nothing is sent between warming up and measuring for so long; absent: they follow each other. */
+  readonly restSeconds?: number
+  /** What strangers send beside the flows while it is measured. */
+  readonly flood?: Flood
   readonly seconds: number
+}
+
+/** What strangers send. */
+export interface Flood {
+  /** `garbage`: neither STUN nor ChannelData. */
+  readonly kind: 'allocate' | 'binding' | 'garbage'
+  readonly packetsPerSecond: number
 }
 
 /** Microseconds from the generator to the server and back. */
@@ -32,6 +43,7 @@ export interface Latency {
 /** What the generator says, one JSON line each: between `start` and `end` lies what is measured. */
 export type LoadLine =
   | { readonly kind: 'ready' }
+  | { readonly kind: 'rest' }
   | { readonly kind: 'start' }
   | {
       readonly kind: 'end'
@@ -39,4 +51,6 @@ export type LoadLine =
       readonly sent: number
       readonly received: number
       readonly latency: Latency
+      /** Packets of the flood. */
+      readonly flooded: number
     }

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Strangers } from './flood.ts'
 import { Flow } from './flow.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
-import type { LoadLine, LoadOptions } from './load-options.ts'
+import type { Flood, LoadLine, LoadOptions } from './load-options.ts'
 import { SocketLoop } from './socket-loop.ts'
 import { someAtATime } from './some-at-a-time.ts'
 
@@ -19,6 +21,7 @@ class Load {
   readonly #options: LoadOptions
   readonly #loop = new SocketLoop()
   readonly #flows: Flow[] = []
+  #strangers: Strangers | undefined
   #now = 0
   #nextFlow = 0
   #lastArrival = 0
@@ -38,6 +41,15 @@ class Load {
     })
   }
 
+  /** Packets of strangers beside the load from now on. */
+  flood(flood: Flood): void {
+    this.#strangers = new Strangers(this.#loop, this.#options, flood)
+  }
+
+  get flooded(): number {
+    return this.#strangers?.sent ?? 0
+  }
+
   /** Offers the load for a time, and waits until nothing more comes. */
   run(seconds: number): void {
     this.sent = 0
@@ -49,6 +61,7 @@ class Load {
     for (this.#now = start; this.#now < end; this.#now = performance.now()) {
       const due = ((this.#now - start) * packetsPerSecond) / 1000
       for (let bursts = 0; this.sent + burst <= due && bursts < BURSTS_PER_TURN; bursts++) this.#burst()
+      this.#strangers?.send(this.#now - start)
       this.#loop.turn()
     }
     this.#lastArrival = performance.now()
@@ -90,6 +103,11 @@ const load = new Load(options)
 load.open()
 say({ kind: 'ready' })
 load.run(options.warmUpSeconds)
+if (options.restSeconds) {
+  say({ kind: 'rest' })
+  await sleep(options.restSeconds * 1000)
+}
+if (options.flood) load.flood(options.flood)
 say({ kind: 'start' })
 load.run(options.seconds)
 say({
@@ -98,5 +116,6 @@ say({
   sent: load.sent,
   received: load.received,
   latency: load.latency.read(),
+  flooded: load.flooded,
 })
 load.close()

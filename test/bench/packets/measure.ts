@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type { Contender, StreamAccess } from '../contenders.ts'
 import { CoreTime } from '../core-time.ts'
 import type { BenchNetwork } from '../network.ts'
+import { type RelayTurns, relayTurns, turnsSince } from '../relay-turns.ts'
 import { RunningServer } from '../running-server.ts'
 import type { Latency, LoadLine, LoadOptions } from './load-options.ts'
 
@@ -25,6 +26,12 @@ export interface Measurement {
   /** CPU seconds of the server per second. */
   readonly cpuShare: number
   readonly latency: Latency
+  /** Packets of strangers beside them. */
+  readonly floodPerSecond: number
+  /** What the process took more at the end than at the start. */
+  readonly grownBytes: number
+  /** Of our relay, and where the load rests before it is measured. */
+  readonly turns: RelayTurns | undefined
 }
 
 /** Starts a server, sends it a load, and ends it. */
@@ -40,17 +47,17 @@ export async function measure(
     const [program = '', ...args] = network.at('generator', [process.execPath, LOAD, JSON.stringify(options)])
     const generator = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     const closed = once(generator, 'close')
-    let cpuBefore = 0
-    let core = new CoreTime(network.serverCore)
+    let before = momentOf(server, network)
+    let turnsBefore: RelayTurns | undefined
     let measurement: Measurement | undefined
     createInterface({ input: generator.stdout }).on('line', (text) => {
       const line = JSON.parse(text) as LoadLine
-      if (line.kind === 'start') {
-        cpuBefore = server.cpuSeconds()
-        core = new CoreTime(network.serverCore)
-      } else if (line.kind === 'end') {
-        const { busySeconds } = core
-        measurement = result(contender.name, load, line, server.cpuSeconds() - cpuBefore, busySeconds)
+      if (line.kind === 'rest') turnsBefore = relayTurns(network)
+      else if (line.kind === 'start') before = momentOf(server, network)
+      else if (line.kind === 'end') {
+        const cost = costSince(before, server)
+        const turns = turnsBefore && turnsSince(turnsBefore, network)
+        measurement = { ...result(contender.name, load, line, cost), turns }
       }
     })
     await closed
@@ -61,13 +68,32 @@ export async function measure(
   }
 }
 
+interface Moment {
+  readonly cpuSeconds: number
+  readonly residentBytes: number
+  readonly core: CoreTime
+}
+
+function momentOf(server: RunningServer, { serverCore }: BenchNetwork): Moment {
+  const [cpuSeconds, residentBytes] = [server.cpuSeconds(), server.residentBytes()]
+  return { cpuSeconds, residentBytes, core: new CoreTime(serverCore) }
+}
+
+function costSince({ cpuSeconds, residentBytes, core }: Moment, server: RunningServer) {
+  const coreSeconds = core.busySeconds
+  return {
+    coreSeconds,
+    cpuSeconds: server.cpuSeconds() - cpuSeconds,
+    grownBytes: server.residentBytes() - residentBytes,
+  }
+}
+
 function result(
   server: string,
   { packetsPerSecond }: LoadOptions,
-  { sent, received, seconds, latency }: Extract<LoadLine, { kind: 'end' }>,
-  cpuSeconds: number,
-  coreSeconds: number,
-): Measurement {
+  { sent, received, seconds, latency, flooded }: Extract<LoadLine, { kind: 'end' }>,
+  { cpuSeconds, coreSeconds, grownBytes }: ReturnType<typeof costSince>,
+): Omit<Measurement, 'turns'> {
   if (received === 0) throw new Error(`${server} relayed nothing`)
   return {
     server,
@@ -78,5 +104,7 @@ function result(
     coreMicrosecondsPerPacket: (coreSeconds * 1e6) / received,
     cpuShare: cpuSeconds / seconds,
     latency,
+    floodPerSecond: flooded / seconds,
+    grownBytes,
   }
 }

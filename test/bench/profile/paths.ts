@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { selfSigned } from '../../../relay/io/testing/certificate.ts'
+import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { measureCycles } from '../cycles/measure.ts'
+import type { BenchNetwork } from '../network.ts'
+import { namedContenders } from '../options.ts'
+import { measure } from '../packets/measure.ts'
+import { measureStreams } from '../streams/measure.ts'
+import type { Frame } from './groups.ts'
+import { recordCore } from './record.ts'
+
+const PACKETS_PER_SECOND = 80_000
+const LOAD_SECONDS = 10
+/** Until then servers start, and what is compiled while it runs has been. */
+const BEFORE_MS = 7_000
+const RECORD_SECONDS = 4
+
+type Load = (contender: Contender, network: BenchNetwork) => Promise<unknown>
+
+/** The data paths that can be profiled, each with the server and the load. */
+export const PATHS: Readonly<Record<string, { readonly server: string; readonly load: Load }>> = {
+  batched: { server: 'batched', load: packets },
+  portable: { server: 'portable', load: packets },
+  kernel: { server: 'kernel', load: packets },
+  tcp: { server: 'batched', load: (contender, network) => stream('tcp', contender, network) },
+  tls: { server: 'batched', load: (contender, network) => stream('tls', contender, network) },
+  cycles: { server: 'batched', load: cycles },
+  coturn: { server: 'coturn', load: packets },
+}
+
+/** Where the server of a path spends its time under its load. */
+export async function profilePath(path: string, network: BenchNetwork): Promise<Frame[]> {
+  const { server, load } = PATHS[path]!
+  const [contender] = namedContenders(server)
+  const loaded = load(named(contender!), network)
+  await sleep(BEFORE_MS)
+  const frames = await recordCore(network.serverCore, RECORD_SECONDS)
+  await loaded
+  return frames
+}
+
+/** With names for what is compiled at run time, in /tmp/perf-PID.map. */
+function named(contender: Contender): Contender {
+  return {
+    ...contender,
+    start: (...args) => {
+      const started = contender.start(...args)
+      return { ...started, command: ['env', 'NODE_OPTIONS=--perf-basic-prof', ...started.command] }
+    },
+  }
+}
+
+function packets(contender: Contender, network: BenchNetwork): Promise<unknown> {
+  return measure(contender, network, {
+    server: { address: network.serverAddress, port: PORT },
+    local: network.generatorAddress,
+    username: CREDENTIAL.username,
+    password: CREDENTIAL.password,
+    transport: 'udp',
+    flows: 16,
+    framing: 'channel',
+    direction: 'both',
+    payloadBytes: 160,
+    burst: 4,
+    packetsPerSecond: PACKETS_PER_SECOND,
+    warmUpSeconds: 3,
+    seconds: LOAD_SECONDS,
+  })
+}
+
+async function stream(
+  transport: 'tcp' | 'tls',
+  contender: Contender,
+  network: BenchNetwork,
+): Promise<unknown> {
+  const access = { transport, ...(await selfSigned('bench.example.org')) }
+  return measureStreams(contender, network, access, {
+    flows: 16,
+    window: 4,
+    payloadBytes: 160,
+    seconds: LOAD_SECONDS,
+  })
+}
+
+function cycles(contender: Contender, network: BenchNetwork): Promise<unknown> {
+  return measureCycles(contender, network, { concurrent: 32, seconds: LOAD_SECONDS })
+}
