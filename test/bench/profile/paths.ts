@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { selfSigned } from '../../../relay/io/testing/certificate.ts'
 import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
@@ -7,7 +10,7 @@ import { namedContenders } from '../options.ts'
 import { measure } from '../packets/measure.ts'
 import { measureStreams } from '../streams/measure.ts'
 import type { Frame } from './groups.ts'
-import { recordCore } from './record.ts'
+import { record } from './record.ts'
 
 const PACKETS_PER_SECOND = 80_000
 const LOAD_SECONDS = 10
@@ -32,20 +35,27 @@ export const PATHS: Readonly<Record<string, { readonly server: string; readonly 
 export async function profilePath(path: string, network: BenchNetwork): Promise<Frame[]> {
   const { server, load } = PATHS[path]!
   const [contender] = namedContenders(server)
-  const loaded = load(named(contender!), network)
-  await sleep(BEFORE_MS)
-  const frames = await recordCore(network.serverCore, RECORD_SECONDS)
-  await loaded
-  return frames
+  const folder = mkdtempSync(join(tmpdir(), 'turnfleet-profile-'))
+  const pidFile = join(folder, 'pid')
+  try {
+    const loaded = load(named(contender!, pidFile), network)
+    await sleep(BEFORE_MS)
+    const frames = await record(Number(readFileSync(pidFile, 'utf8')), RECORD_SECONDS)
+    await loaded
+    return frames
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 }
 
-/** With names for what is compiled at run time, in /tmp/perf-PID.map. */
-function named(contender: Contender): Contender {
+/** With names for what is compiled at run time, in /tmp/perf-PID.map; says by a file which process it is. */
+function named(contender: Contender, pidFile: string): Contender {
+  const shell = ['sh', '-c', 'echo $$ > "$0"; exec "$@"', pidFile, 'env', 'NODE_OPTIONS=--perf-basic-prof']
   return {
     ...contender,
     start: (...args) => {
       const started = contender.start(...args)
-      return { ...started, command: ['env', 'NODE_OPTIONS=--perf-basic-prof', ...started.command] }
+      return { ...started, command: [...shell, ...started.command] }
     },
   }
 }
