@@ -9,13 +9,12 @@ import { TlsSession } from '../openssl/tls-session.ts'
 import { isConnectionBind } from './connection-bind.ts'
 import { RawStream } from './raw-stream.ts'
 import { mayHoldMore, OVER, READING } from './readiness.ts'
-import { PLAIN_BYTES, READ_BYTES } from './stream-buffers.ts'
+import { READ_BYTES } from './stream-buffers.ts'
 import type { StreamEvents, StreamOptions } from './stream-events.ts'
 import { StreamOutput } from './stream-output.ts'
 import type { TcpSocket } from './tcp-socket.ts'
+import { HANDSHAKE_BYTE, TlsInput } from './tls-input.ts'
 
-/** First byte of a TLS record that carries a handshake (RFC 8446 §5.1); no STUN method in use starts so. */
-const TLS_HANDSHAKE_BYTE = 0x16
 /** How long a stream that is being closed may take to deliver what is queued. */
 const CLOSE_GRACE_MS = 2_000
 
@@ -42,10 +41,13 @@ export class StreamConnection {
   readonly #options: StreamOptions
   readonly #output: StreamOutput
   readonly #framer = new StreamFramer()
-  readonly #sendOwn = (): void => this.#output.sendRecords()
+  readonly #takePlain = (at: number, length: number): boolean => {
+    this.#receive(at, length)
+    return !this.closed
+  }
   readonly #preface: StreamPreface | undefined
   #phase: 'preface' | 'detect' | 'handshake' | 'frames' | 'raw'
-  #session: TlsSession | undefined
+  #tls: TlsInput | undefined
   #raw: RawStream | undefined
   #inUse = false
   #ending = false
@@ -133,7 +135,7 @@ export class StreamConnection {
 
   /** Whether what it carries is encrypted here. */
   get sealed(): boolean {
-    return this.#session !== undefined
+    return this.#tls !== undefined
   }
 
   /**
@@ -171,7 +173,7 @@ export class StreamConnection {
     if (this.closed) return
     this.closed = true
     this.#output.close()
-    this.#session?.free()
+    this.#tls?.session.free()
     if (this.#raw) {
       this.#raw.destroy()
       this.#events.touchedNode()
@@ -183,7 +185,7 @@ export class StreamConnection {
   #take(at: number, length: number): void {
     if (this.#phase === 'preface') this.#takePreface(at, length)
     else if (this.#phase === 'detect') this.#detect(at, length)
-    else if (this.#session) this.#decrypt(this.#session, at, length)
+    else if (this.#tls) this.#decrypt(this.#tls, at, length)
     else this.#receive(at, length)
   }
 
@@ -211,43 +213,30 @@ export class StreamConnection {
   #detect(at: number, length: number): void {
     const context = this.#options.context()
     const { bios, buffers } = this.#events
-    if (buffers.memory.bytes[at] !== TLS_HANDSHAKE_BYTE || !context) {
+    if (buffers.memory.bytes[at] !== HANDSHAKE_BYTE || !context) {
       this.#phase = 'frames'
       this.#receive(at, length)
       return
     }
     this.#phase = 'handshake'
-    this.#session = new TlsSession(context, bios, buffers.memory)
-    this.#output.encryption = { session: this.#session, bios }
-    this.#decrypt(this.#session, at, length)
+    const session = new TlsSession(context, bios, buffers.memory)
+    this.#output.encryption = { session, bios }
+    this.#tls = new TlsInput(session, this.#events, this.#output)
+    this.#decrypt(this.#tls, at, length)
   }
 
-  #decrypt(session: TlsSession, at: number, length: number): void {
+  #decrypt(tls: TlsInput, at: number, length: number): void {
     const { bios, buffers } = this.#events
-    if (!bios.feed(at, length)) this.destroy()
-    if (this.#phase === 'handshake') this.#handshake(session)
-    if (!this.closed && this.#phase !== 'handshake') this.#readRecords(session)
+    if (!tls.feed(at, length)) this.destroy()
+    if (this.#phase === 'handshake') this.#handshake(tls)
+    if (!this.closed && this.#phase !== 'handshake' && !tls.read(this.#takePlain)) this.#endOfStream()
     // What was not taken is none of the next connection's.
     if (this.closed || this.#peerEnded) bios.drain(buffers.cipher, buffers.cipherBytes)
     else if (this.#output.waiting) this.#events.wantsFlush(this)
   }
 
-  #readRecords(session: TlsSession): void {
-    const { bios, buffers } = this.#events
-    bios.sendOwn = this.#sendOwn
-    do {
-      const plain = session.read(buffers.plain, PLAIN_BYTES)
-      if (plain < 0) this.#endOfStream()
-      if (plain <= 0) break
-      this.#receive(buffers.plain, plain)
-    } while (!this.closed && bios.unread)
-    bios.sendOwn = undefined
-    this.#output.sendRecords()
-  }
-
-  #handshake(session: TlsSession): void {
-    const state = session.handshake()
-    this.#output.sendRecords()
+  #handshake(tls: TlsInput): void {
+    const state = tls.handshake()
     if (state === 'done') this.#phase = 'frames'
     if (state !== 'failed') return
     this.#events.handshakeFailed()
@@ -284,10 +273,10 @@ export class StreamConnection {
     const { passed } = this.#options
     this.link = {
       id: this.#events.nextLinkId(),
-      transport: passed?.transport ?? (this.#session ? 'tls' : 'tcp'),
+      transport: passed?.transport ?? (this.#tls ? 'tls' : 'tcp'),
       local: this.#options.local,
       remote: this.remote,
-      serverName: passed?.serverName ?? this.#session?.serverName,
+      serverName: passed?.serverName ?? this.#tls?.session.serverName,
       movable: true,
     }
     this.#events.opened(this)
@@ -311,7 +300,7 @@ export class StreamConnection {
   /** No more will be sent: says goodbye. */
   #shutdown(): void {
     if (this.#shut || this.closed) return
-    this.#session?.shutdown()
+    this.#tls?.session.shutdown()
     this.#output.sendRecords()
     if (!this.#output.idle) return
     this.#shut = true
