@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import { selfSigned } from '../../relay/io/testing/certificate.ts'
 import { bindingRequest } from '../../relay/io/testing/frames.ts'
@@ -47,7 +48,38 @@ for (const datapath of ['portable', 'batched'] as const) {
         })
       }
     }
+
+    it('RFC 8446 §4.6.3: a key update that asks for one is answered, and the stream goes on', async () => {
+      const client = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_3', '-msg'], {
+        stdio: ['pipe', 'pipe', 'ignore'],
+      })
+      const ended = once(client, 'close')
+      const said = chunks(client.stdout)
+      client.stdin.write(bindingRequest(7))
+      await said.until(bindingRequest(7).subarray(4))
+      // Its command for a key update that asks for one.
+      client.stdin.write('K\n')
+      await said.until('>>> TLS 1.3, Handshake [length 0005], KeyUpdate')
+      client.stdin.write(bindingRequest(8))
+      await said.until('<<< TLS 1.3, Handshake [length 0005], KeyUpdate')
+      await said.until(bindingRequest(8).subarray(4))
+      client.kill()
+      await ended
+    })
   })
+}
+
+/** What a program says, to be waited for. */
+function chunks(stream: Readable): { until(part: Buffer | string): Promise<void> } {
+  let said = Buffer.alloc(0)
+  stream.on('data', (data: Buffer) => {
+    said = Buffer.concat([said, data])
+  })
+  return {
+    until: async (part) => {
+      while (!said.includes(part)) await once(stream, 'data')
+    },
+  }
 }
 
 /** All that s_client says until it has got the answer to a Binding request. */
