@@ -57,6 +57,9 @@ function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contend
           allocations: ALLOCATIONS_MAX,
           allocationsPerUser: ALLOCATIONS_MAX,
           allocationsPerAddress: 0,
+          streams: ALLOCATIONS_MAX,
+          streamsPerAddress: ALLOCATIONS_MAX,
+          halfOpenStreamsPerAddress: 0,
           // In force, as they cost something, and never reached.
           bytesPerSecondPerAllocation: 1_000_000_000,
           packetsPerSecondPerAllocation: 1_000_000,

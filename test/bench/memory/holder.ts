@@ -1,16 +1,16 @@
 import { once } from 'node:events'
 import { TurnClient } from '../../../relay/client/turn-client.ts'
-import type { UdpSocket } from '../../../relay/io/linux/udp-socket.ts'
 import { nodeCrypto } from '../../../relay/io/node-crypto.ts'
 import type { TransportAddress } from '../../../relay/stun/address.ts'
 import { parseAddress } from '../../../relay/stun/address-text.ts'
-import { type DatagramHandler, SocketLoop } from '../packets/socket-loop.ts'
+import { type ClientSide, type DatagramHandler, SocketLoop } from '../packets/socket-loop.ts'
 import { type Asking, someAtATime } from '../packets/some-at-a-time.ts'
 
 /** What the holder is to do; JSON in its first argument. */
 export interface HolderOptions {
   readonly server: { readonly address: string; readonly port: number }
   readonly local: string
+  readonly transport: 'udp' | 'tcp' | 'tls'
   readonly username: string
   readonly password: string
   readonly allocations: number
@@ -31,17 +31,21 @@ class Holder implements DatagramHandler, Asking {
   readonly #loop: SocketLoop
   readonly #server: TransportAddress
   readonly #peer: TransportAddress
-  readonly #socket: UdpSocket
+  readonly #options: HolderOptions
+  #way: ClientSide | undefined
 
-  constructor(loop: SocketLoop, { server, local, username, password }: HolderOptions) {
+  constructor(loop: SocketLoop, options: HolderOptions) {
+    const { server, local, transport, username, password } = options
     this.#loop = loop
+    this.#options = options
     this.#server = parseAddress(server.address, server.port)!
     this.#peer = parseAddress(local, PEER_PORT)!
-    this.#socket = loop.open(local, this, SOCKET_BUFFER_BYTES)
-    this.#turn = new TurnClient({ transport: 'udp', username, password, crypto: nodeCrypto })
+    this.#turn = new TurnClient({ transport, username, password, crypto: nodeCrypto })
   }
 
   allocate(): this {
+    const { local, transport } = this.#options
+    this.#way = this.#loop.client(local, this.#server, transport, this, SOCKET_BUFFER_BYTES)
     this.#turn.allocate(performance.now())
     this.#pump()
     return this
@@ -71,7 +75,7 @@ class Holder implements DatagramHandler, Asking {
       if (event.kind === 'bound' || event.kind === 'closed') this.settled = true
     }
     for (let bytes = this.#turn.nextTransmit(); bytes; bytes = this.#turn.nextTransmit())
-      this.#loop.send(this.#socket, this.#server, bytes)
+      this.#way?.send(bytes)
   }
 }
 

@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { selfSigned } from '../../../relay/io/testing/certificate.ts'
 import { CONTENDERS } from '../contenders.ts'
 import { benchNetwork } from '../network.ts'
-import { namedContenders, wholeNumber } from '../options.ts'
+import { namedContenders, oneOf, wholeNumber } from '../options.ts'
 import { requirePrograms } from '../programs.ts'
 import { markdownTable } from '../spread.ts'
 import { type MemoryMeasurement, measureMemory } from './measure.ts'
@@ -10,6 +11,7 @@ import { type MemoryMeasurement, measureMemory } from './measure.ts'
 const USAGE = `usage: npm run bench -- memory [options]
 
   --servers LIST       compared in turn, of ${Object.keys(CONTENDERS).join(', ')} (batched,coturn)
+  --transports LIST    of udp, tcp, tls: what clients speak (udp)
   --allocations LIST   held at once, with a permission and a channel each (1000,5000,10000)
   --json FILE          all measurements
 `
@@ -20,6 +22,7 @@ export async function memory(args: string[]): Promise<void> {
     args,
     options: {
       servers: { type: 'string', default: 'batched,coturn' },
+      transports: { type: 'string', default: 'udp' },
       allocations: { type: 'string', default: '1000,5000,10000' },
       json: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -32,11 +35,19 @@ export async function memory(args: string[]): Promise<void> {
   requirePrograms('turnserver', 'taskset', 'ip')
   const contenders = namedContenders(values.servers)
   const counts = values.allocations.split(',').map((count) => wholeNumber('allocations', count))
+  const transports = values.transports
+    .split(',')
+    .map((text) => oneOf('transports', text, ['udp', 'tcp', 'tls'] as const))
+  const certificate = await selfSigned('bench.example.org')
   const network = benchNetwork()
   try {
     const measurements: MemoryMeasurement[] = []
-    for (const count of counts) {
-      for (const contender of contenders) measurements.push(await measureMemory(contender, network, count))
+    for (const transport of transports) {
+      const access = transport === 'udp' ? undefined : { transport, ...certificate }
+      for (const count of counts) {
+        for (const contender of contenders)
+          measurements.push(await measureMemory(contender, network, count, access))
+      }
     }
     process.stdout.write(`${network.description}\n\n${table(measurements)}\n`)
     if (!values.json) return
@@ -50,8 +61,16 @@ export async function memory(args: string[]): Promise<void> {
 function table(measurements: readonly MemoryMeasurement[]): string {
   const kib = (bytes: number) => (bytes / 1024).toFixed(1)
   return markdownTable([
-    ['server', 'allocations', 'KiB each', 'KiB each kept 30 s after', 'KiB each in socket queues'],
-    ...measurements.map(({ server, allocations, bytesEach, bytesKeptEach, kernelBytesEach }) => [
+    [
+      'transport',
+      'server',
+      'allocations',
+      'KiB each',
+      'KiB each kept 30 s after',
+      'KiB each in socket queues',
+    ],
+    ...measurements.map(({ transport, server, allocations, bytesEach, bytesKeptEach, kernelBytesEach }) => [
+      transport,
       server,
       String(allocations),
       kib(bytesEach),

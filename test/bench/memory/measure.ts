@@ -3,7 +3,7 @@ import { on } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { type Contender, CREDENTIAL, PORT, type StreamAccess } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { HolderLine, HolderOptions } from './holder.ts'
@@ -16,6 +16,7 @@ const PAGE_BYTES = 4_096
 
 /** What allocations with a permission and a channel each take of a server. */
 export interface MemoryMeasurement {
+  readonly transport: 'udp' | 'tcp' | 'tls'
   readonly server: string
   readonly allocations: number
   /** Resident memory of the process for each, and how much of it is there 30 s after they were given back. */
@@ -29,14 +30,17 @@ export async function measureMemory(
   contender: Contender,
   network: BenchNetwork,
   allocations: number,
+  access?: StreamAccess,
 ): Promise<MemoryMeasurement> {
-  const server = await RunningServer.start(contender, network)
+  const transport = access?.transport ?? 'udp'
+  const server = await RunningServer.start(contender, network, access)
   try {
     await sleep(REST_MS)
     const before = { process: server.residentBytes(), kernel: kernelBytes(network) }
     const options: HolderOptions = {
       server: { address: network.serverAddress, port: PORT },
       local: network.generatorAddress,
+      transport,
       username: CREDENTIAL.username,
       password: CREDENTIAL.password,
       allocations,
@@ -55,6 +59,7 @@ export async function measureMemory(
     await until(lines, 'given-back', contender)
     await sleep(GIVE_BACK_MS)
     return {
+      transport,
       server: contender.name,
       allocations,
       bytesEach: (held.process - before.process) / allocations,

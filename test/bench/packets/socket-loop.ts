@@ -54,9 +54,10 @@ export class SocketLoop {
     server: TransportAddress,
     transport: 'udp' | 'tcp' | 'tls',
     handler: DatagramHandler,
+    bufferBytes = SOCKET_BUFFER_BYTES,
   ): ClientSide {
     if (transport === 'udp') {
-      const socket = this.open(address, handler)
+      const socket = this.open(address, handler, bufferBytes)
       return { send: (bytes) => this.send(socket, server, bytes) }
     }
     const client = this.#clients.connect(server, transport)
