@@ -141,6 +141,14 @@ export const SPEC_RULES: readonly SpecRule[] = [
       spec.datapath === 'Portable' && (spec.listeners ?? []).some((l) => l.protocol === 'DTLS'),
   },
   {
+    at: '',
+    cel: "!has(self.update) || self.update.strategy != 'HandOver' || self.datapath == 'Auto' || self.datapath == 'Batched'",
+    message:
+      'only the batched data path hands listeners over: set datapath to Auto, or update.strategy to Surge',
+    broken: ({ update: { strategy }, datapath }) =>
+      strategy === 'HandOver' && datapath !== 'Auto' && datapath !== 'Batched',
+  },
+  {
     at: 'tls.secretName',
     cel: `self.matches(${celPattern(SUBDOMAIN)})`,
     message: 'tls.secretName must be the name of a Secret in the namespace of the TurnCluster',

@@ -3,6 +3,7 @@ import { clusterLimits } from './limits.ts'
 import { namedPeers, peers } from './peers.ts'
 import { furtherRealms } from './realms.ts'
 import type { turnClusterStatus } from './status.ts'
+import { update } from './update.ts'
 
 /** The custom resource TurnCluster: the source of its OpenAPI schema, its defaults and its types. */
 
@@ -248,6 +249,7 @@ export const turnClusterSpec = z.object({
     })
     .prefault({})
     .describe('How a relay is taken out of service.'),
+  update: update.prefault({}).describe('How relays are replaced that cannot take a change over live.'),
   datapath: z
     .enum(['Auto', 'Portable', 'Batched', 'Kernel'])
     .default('Auto')

@@ -116,11 +116,18 @@ export interface ObservedCluster {
   desiredConfigHash: string
 }
 
+/** A relay whose listeners another one takes, on the same node and at the same addresses. */
+export interface Succession {
+  relay: string
+  node: string
+  addresses: RelayAddress[]
+}
+
 /** One step with its reason; `reason` is a CamelCase word for Events, `message` a sentence. */
 export type Action = { reason: string; message: string } & (
   | { kind: 'create-key-ring' }
   | { kind: 'write-config' }
-  | { kind: 'create-relay'; name: string; ordinal: number }
+  | { kind: 'create-relay'; name: string; ordinal: number; succeeds?: Succession | undefined }
   | { kind: 'publish-addresses'; relay: string; uid: string; addresses: RelayAddress[] }
   | { kind: 'check-relay'; relay: string; uid: string; address: string }
   | { kind: 'drain'; relay: string; uid: string }

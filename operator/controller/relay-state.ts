@@ -174,7 +174,8 @@ function withoutAddress({ relay, load }: RelayFacts): StateOf | undefined {
 }
 
 function notServing({ load }: RelayFacts): StateOf | undefined {
-  if (!load || load.report.state === 'serving') return undefined
+  // After a hand-over its address is served on, by the relay that has its listeners.
+  if (!load || load.report.state === 'serving' || load.report.handOver === 'done') return undefined
   if (load.report.state === 'starting') {
     return { state: 'Starting', reason: 'RelayStarting', message: 'opens its listeners' }
   }

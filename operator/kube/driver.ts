@@ -141,7 +141,7 @@ export class KubeDriver implements Driver {
         return this.#announceConfig(observed)
       }
       case 'create-relay': {
-        const pod = relayPod(cluster, action.ordinal, revision, podInputs())
+        const pod = relayPod(cluster, action.ordinal, revision, { ...podInputs(), succeeds: action.succeeds })
         const create = async (...args: Parameters<typeof createOwned>) => (await createOwned(...args)).object
         return world.pods.learn((await this.#guarded(key, pod, create)) as PodObject)
       }

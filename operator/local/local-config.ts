@@ -47,8 +47,8 @@ export function localConfigHash(cluster: TurnCluster, files: ClusterFiles): stri
 
 /** The relays of a fleet share the cores of this machine. */
 function workersOf({ spec }: TurnCluster): number | undefined {
-  const { autoscaling, replicas, peers } = spec
-  if (spec.datapath === 'Portable' || spec.datapath === 'Kernel' || peers.tcp) return undefined
+  const { autoscaling, replicas } = spec
+  if (spec.datapath === 'Portable' || spec.datapath === 'Kernel') return undefined
   const relays = autoscaling.enabled ? autoscaling.maxReplicas : replicas
   return Math.ceil(availableParallelism() / Math.max(1, relays))
 }

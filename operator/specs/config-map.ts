@@ -2,6 +2,7 @@ import { canonicalJson, contentHash } from '../api/hash.ts'
 import { ANNOTATION_HASH } from '../api/labels.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
 import type { ClusterNetworks } from '../controller/contract.ts'
+import { handsOver } from './hand-over.ts'
 import { clusterLabels, configMapName, ownerReference, RELAY_FILES } from './names.ts'
 import type { ConfigMap } from './objects.ts'
 import { relayConfigFor } from './relay-config.ts'
@@ -56,6 +57,7 @@ function configMapData(
     keysFile: RELAY_FILES.keys,
     revocationsFile: RELAY_FILES.revocations,
     tls: { certFile: RELAY_FILES.tlsCertificate, keyFile: RELAY_FILES.tlsKey },
+    ...(handsOver(cluster.spec) && { handOverSocket: RELAY_FILES.handOver }),
     ...(operator && {
       operator: {
         url: operator.url,

@@ -1,6 +1,7 @@
 import { hashBelow } from '../api/hash.ts'
 import { effectiveListeners } from '../api/listeners.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
+import { handsOver } from './hand-over.ts'
 import { RELAY_FILES } from './names.ts'
 import type { Container, ContainerPort, EnvVar, Probe } from './objects.ts'
 import type { RelayPodInputs } from './pod.ts'
@@ -38,9 +39,10 @@ export function relayContainer(
     image: inputs.image,
     ...(inputs.imagePullPolicy && { imagePullPolicy: inputs.imagePullPolicy }),
     ...(rights && { command: rights.command }),
-    args: ['--config', RELAY_FILES.config],
+    args: ['--config', RELAY_FILES.config, ...(inputs.succeeds ? ['--take-over'] : [])],
     env: environment(cluster, port),
-    ports: [...listenerPorts(cluster), controlContainerPort(port)],
+    // What is declared keeps a second relay off the node, and one that takes over must get there.
+    ports: [...(handsOver(cluster.spec) ? [] : listenerPorts(cluster)), controlContainerPort(port)],
     resources: resources(cluster),
     livenessProbe: probe('/livez', port, { periodSeconds: 10, failureThreshold: 6 }),
     readinessProbe: probe('/readyz', port, { periodSeconds: 1, failureThreshold: 2 }),

@@ -18,6 +18,7 @@ export const RELAY_FILES = {
   tlsCertificate: '/etc/turnfleet/tls/tls.crt',
   tlsKey: '/etc/turnfleet/tls/tls.key',
   token: '/var/run/secrets/turnfleet.dev/token',
+  handOver: '/run/turnfleet/hand-over.sock',
 } as const
 
 /** `<cluster>-<ordinal>-<revision>`. */

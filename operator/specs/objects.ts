@@ -55,6 +55,7 @@ export interface Probe {
 
 export interface Volume {
   name: string
+  hostPath?: { path: string; type: 'DirectoryOrCreate' }
   configMap?: { name: string; optional?: boolean }
   secret?: { secretName: string; defaultMode: number }
   downwardAPI?: { items: { path: string; fieldRef: { fieldPath: string } }[] }
@@ -82,6 +83,16 @@ export interface Container {
   volumeMounts: { name: string; mountPath: string; readOnly: boolean }[]
 }
 
+/** Runs to its end before the relay starts. */
+export interface InitContainer {
+  name: string
+  image: string
+  imagePullPolicy?: string
+  command: string[]
+  securityContext: Container['securityContext'] & { runAsNonRoot: boolean; runAsUser: number }
+  volumeMounts: Container['volumeMounts']
+}
+
 /** A Kubernetes object that the user wrote and that is passed on as it stands. */
 export type PassedOn = Record<string, unknown>
 
@@ -100,11 +111,14 @@ export interface PodSpec {
     fsGroup: number
     seccompProfile: { type: string }
   }
+  /** Set where the scheduler has nothing to choose. */
+  nodeName?: string
   affinity: PassedOn
   nodeSelector?: Record<string, string>
   tolerations?: PassedOn[]
   topologySpreadConstraints?: PassedOn[]
   priorityClassName?: string
+  initContainers?: InitContainer[]
   containers: Container[]
   volumes: Volume[]
 }

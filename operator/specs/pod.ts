@@ -7,10 +7,12 @@ import {
   LABEL_REVISION,
 } from '../api/labels.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
+import type { Succession } from '../controller/contract.ts'
 import { relayAffinity } from './affinity.ts'
 import { relayContainer } from './container.ts'
+import { handOverFolder, handsOver } from './hand-over.ts'
 import { clusterLabels, ownerReference, relayName } from './names.ts'
-import type { Pod, PodSpec } from './objects.ts'
+import type { InitContainer, Pod, PodSpec } from './objects.ts'
 import { relayVolumes } from './volumes.ts'
 
 /** What the operator's own configuration says about relay pods. */
@@ -20,6 +22,8 @@ export interface RelayPodInputs {
   imagePullSecrets?: readonly string[]
   /** Absent: the default account of the namespace; a relay has no rights in the API. */
   serviceAccountName?: string
+  /** The relay whose listeners this one takes, and where it serves. */
+  succeeds?: Succession | undefined
   /** URL that relays report to; one with a host name needs the cluster's DNS. */
   operatorUrl: string
 }
@@ -50,7 +54,10 @@ export function relayPod(
         [LABEL_ORDINAL]: String(ordinal),
         [LABEL_REVISION]: revision,
       },
-      annotations: { ...spec.pod.annotations, [ANNOTATION_ADDRESSES]: '[]' },
+      annotations: {
+        ...spec.pod.annotations,
+        [ANNOTATION_ADDRESSES]: JSON.stringify(inputs.succeeds?.addresses ?? []),
+      },
       ownerReferences: [ownerReference(cluster)],
     },
     spec: podSpec(cluster, ordinal, revision, inputs),
@@ -76,14 +83,21 @@ function podSpec(cluster: TurnCluster, ordinal: number, revision: string, inputs
       fsGroup: RELAY_USER,
       seccompProfile: { type: 'RuntimeDefault' },
     },
+    // The scheduler would keep two relays of a cluster apart.
+    ...(inputs.succeeds && { nodeName: inputs.succeeds.node }),
     affinity: relayAffinity(cluster.metadata.name, cluster.spec.pod.affinity),
     ...(nodeSelector && { nodeSelector }),
     ...(tolerations && { tolerations }),
     ...(topologySpreadConstraints && { topologySpreadConstraints }),
     ...(priorityClassName !== undefined && { priorityClassName }),
+    ...(handsOver(cluster.spec) && { initContainers: [folderOf(inputs)] }),
     containers: [relayContainer(cluster, ordinal, revision, inputs)],
     volumes: relayVolumes(cluster),
   }
+}
+
+function folderOf({ image, imagePullPolicy }: RelayPodInputs): InitContainer {
+  return { ...handOverFolder(image, RELAY_USER), ...(imagePullPolicy && { imagePullPolicy }) }
 }
 
 /** Pods of the host network ask the node's resolver unless told otherwise, and that knows no Service. */

@@ -24,6 +24,8 @@ export interface RelayPlace {
   /** What lies around the relays. */
   networks?: Pick<ClusterNetworks, 'internal' | 'nodes'> | undefined
   workers?: number | undefined
+  /** Where the next relay asks for the listeners. */
+  handOverSocket?: string
 }
 
 const LEAST_STREAMS = 10_000
@@ -66,6 +68,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
     limits: relayLimits(spec.limits),
     drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
     datapath: DATAPATHS[spec.datapath],
+    ...(place.handOverSocket !== undefined && { handOver: { socket: place.handOverSocket } }),
     ...(place.control && { control: place.control }),
     ...(place.operator && { operator: place.operator }),
     ...(place.identity && { identity: place.identity }),

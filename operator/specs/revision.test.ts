@@ -33,6 +33,7 @@ test('what a relay cannot take over replaces it', () => {
     { listeners: [{ name: 'udp', protocol: 'UDP', port: 443 }] },
     { datapath: 'Kernel' },
     { datapath: 'Portable' },
+    { update: { strategy: 'HandOver' } },
     { datapath: 'Batched' },
     // A relay chooses a data path that speaks DTLS when it starts.
     { tls: { secretName: 'a' }, listeners: [{ name: 'dtls', protocol: 'DTLS', port: 5349 }] },

@@ -1,6 +1,7 @@
 import { canonicalJson, contentHash } from '../api/hash.ts'
 import { effectiveListeners } from '../api/listeners.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
+import { handsOver } from './hand-over.ts'
 import { keyRingSecretName } from './names.ts'
 import type { RelayPodInputs } from './pod.ts'
 
@@ -25,6 +26,7 @@ export function relayRevision(
     keyRingSecret: keyRingSecretName(cluster),
     tlsSecret: spec.tls?.secretName,
     privilegedPorts: needsPrivilegedPorts(spec),
+    handOver: handsOver(spec) || undefined,
     // A relay chooses its data path when it starts, and not every one speaks DTLS.
     datapath: spec.datapath === 'Auto' ? undefined : spec.datapath,
     dtls: effectiveListeners(spec).some(({ protocol }) => protocol === 'DTLS') || undefined,

@@ -1,6 +1,7 @@
 import { REPORT_TOKEN_AUDIENCE } from '../../relay/api/load-report.ts'
 import { ANNOTATION_ADDRESSES } from '../api/labels.ts'
 import type { TurnCluster } from '../api/turn-cluster.ts'
+import { HAND_OVER_MOUNT, handOverVolume, handsOver } from './hand-over.ts'
 import { configMapName, keyRingSecretName, RELAY_FILES, revocationsName } from './names.ts'
 import type { Container, Volume } from './objects.ts'
 
@@ -15,6 +16,7 @@ export function relayVolumes(cluster: TurnCluster): Volume[] {
     { name: 'config', configMap: { name: configMapName(cluster.metadata.name) } },
     { name: 'keys', secret: { secretName: keyRingSecretName(cluster), defaultMode: GROUP_READ } },
     { name: 'revocations', configMap: { name: revocationsName(cluster.metadata.name), optional: true } },
+    ...(handsOver(cluster.spec) ? [handOverVolume(cluster)] : []),
     ...(tls ? [{ name: 'tls', secret: { secretName: tls.secretName, defaultMode: GROUP_READ } }] : []),
     {
       name: 'pod',
@@ -53,7 +55,8 @@ export function relayMounts(cluster: TurnCluster): Container['volumeMounts'] {
     { name: 'pod', file: RELAY_FILES.addresses },
     { name: 'token', file: RELAY_FILES.token },
   ]
-  return mounts.map(({ name, file }) => ({ name, mountPath: directory(file), readOnly: true }))
+  const readOnly = mounts.map(({ name, file }) => ({ name, mountPath: directory(file), readOnly: true }))
+  return handsOver(cluster.spec) ? [...readOnly, HAND_OVER_MOUNT] : readOnly
 }
 
 function directory(file: string): string {

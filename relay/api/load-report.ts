@@ -16,6 +16,8 @@ export const loadReport = z.object({
   state: z.enum(['starting', 'serving', 'draining', 'drained']),
   /** True once new allocations are refused for good, so that `allocations` cannot rise. */
   drainAcknowledged: z.boolean(),
+  /** Whether the next relay may have its listeners, or has them; absent: neither. */
+  handOver: z.enum(['offered', 'done']).optional(),
   allocations: z.int().min(0),
   capacity: z.int().min(0),
   allocationsOpenedTotal: z.int().min(0),

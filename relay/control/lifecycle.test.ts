@@ -7,6 +7,7 @@ const at = (nowMs: number, allocations: number, connections = 0) => ({
   allocations,
   connections,
   maxDrainMs: 1000,
+  supervised: false,
 })
 
 test('a relay starts, serves, and drains and serves again as the operator directs', () => {
@@ -50,4 +51,12 @@ test('a relay without listeners ends with its last allocation, and when nobody w
   assert.equal(life.exitCode(at(1099, 0, 0)), EXIT_CLEAN)
   assert.equal(life.exitCode(at(60_100, 0, 1)), EXIT_CLEAN)
   assert.equal(life.exitCode(at(1100, 1, 1)), EXIT_FORCED)
+})
+
+test('a relay without listeners that has an operator is ended by it', () => {
+  const life = new Lifecycle()
+  life.handOver(100)
+  assert.equal(life.exitCode({ ...at(90_000, 0), supervised: true }), undefined)
+  life.terminate(90_000)
+  assert.equal(life.exitCode({ ...at(90_000, 0), supervised: true }), EXIT_CLEAN)
 })

@@ -14,6 +14,8 @@ export interface LifecycleInput {
   readonly connections: number
   readonly nowMs: number
   readonly maxDrainMs: number
+  /** An operator ends the process once it carries nothing. */
+  readonly supervised: boolean
 }
 
 /**
@@ -69,8 +71,10 @@ export class Lifecycle {
     if (allocations === 0) return EXIT_CLEAN
     return this.#forced || nowMs - this.#terminatingSinceMs >= maxDrainMs ? EXIT_FORCED : undefined
   }
-  #exitAfterHandOver({ allocations, connections, nowMs, maxDrainMs }: LifecycleInput): number | undefined {
-    if (this.#handedOverAtMs === undefined) return undefined
+
+  #exitAfterHandOver(input: LifecycleInput): number | undefined {
+    const { allocations, connections, nowMs, maxDrainMs, supervised } = input
+    if (this.#handedOverAtMs === undefined || supervised) return undefined
     const sinceMs = nowMs - this.#handedOverAtMs
     if (allocations > 0) return sinceMs >= maxDrainMs ? EXIT_FORCED : undefined
     return connections === 0 || sinceMs >= CONNECTIONS_GRACE_MS ? EXIT_CLEAN : undefined

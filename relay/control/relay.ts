@@ -192,6 +192,7 @@ export class Relay {
       connections: io.streamsOpen + io.dtlsSessionsOpen,
       nowMs: this.#shards.now(),
       maxDrainMs: maxDurationSeconds * 1000,
+      supervised: this.config.operator !== undefined,
     })
   }
 
@@ -224,6 +225,7 @@ export class Relay {
       faults: this.#faults,
       addresses: this.#addresses.map(({ advertise }) => advertise),
       listeners: withRealms(this.#listeners.bound, this.#settings.config),
+      handOver: this.#succession.offer,
       listening: this.#listeners.complete,
       keyIds: config.credentials.keys.map(({ id }) => id),
       users: config.credentials.users.length,

@@ -28,6 +28,8 @@ export interface RelayStatus {
   readonly addresses: readonly string[]
   /** Each with the realm that it challenges for, where that is not the default one. */
   readonly listeners: readonly (BoundListener & { readonly realm: string | undefined })[]
+  /** Whether the next relay may have the listeners, or has them. */
+  readonly handOver: LoadReport['handOver']
   /** Every listener of the configuration is bound. */
   readonly listening: boolean
   readonly keyIds: readonly string[]
@@ -66,6 +68,7 @@ export function loadReportOf(status: RelayStatus, sequence: number): LoadReport 
     startedAtMs: status.startedAtMs,
     state: status.state,
     drainAcknowledged: status.draining,
+    ...(status.handOver && { handOver: status.handOver }),
     allocations: status.allocations,
     capacity: status.capacity,
     allocationsOpenedTotal: counters.opened,

@@ -80,6 +80,11 @@ const SENSELESS: Record<string, TurnClusterSpecInput> = {
     datapath: 'Portable',
     listeners: [{ ...udp, protocol: 'DTLS' }],
   },
+  'a hand-over on the portable data path': {
+    realm,
+    datapath: 'Portable',
+    update: { strategy: 'HandOver' },
+  },
   'a certificate Secret of another namespace': { realm, tls: { secretName: 'other/turn-tls' } },
   'a host name that is none': { realm, tls: { ...tls, hostname: 'https://turn' } },
   'a key Secret of another namespace': { realm, credentials: { secretName: '../keys' } },

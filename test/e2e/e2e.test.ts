@@ -7,6 +7,7 @@ import { applyFleet, applyMinimal, install } from './story/install.ts'
 import { proveTheNetwork } from './story/network.ts'
 import { stayIdle } from './story/rest.ts'
 import { figure, Story } from './story/story.ts'
+import { upgradeInPlace } from './story/upgrade.ts'
 import { createWorld } from './world.ts'
 
 /**
@@ -49,5 +50,6 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
   step('a video call through the firewall, with the operator killed for a minute', callThroughTheFirewall)
   step('a relay that is killed leaves /v1/ice at once and is replaced', killRelays)
   step('load makes the fleet grow, its end makes it shrink, and no allocation is lost', growAndShrink)
+  step('a relay is replaced on its own node, and neither calls nor newcomers notice', upgradeInPlace)
   step('an idle operator writes nothing', stayIdle)
 })

@@ -1,15 +1,17 @@
 import { relayName } from '../../specs/names.ts'
 import type { Action } from '../contract.ts'
 import { CREATE_STEP } from '../limits.ts'
+import { predecessor } from './hand-over.ts'
 import { cannotStart } from './prerequisites.ts'
 import { isOwnDrain, type PlanInput, type PlanRule } from './roles.ts'
 
 /** Brings draining relays back when demand returns: they are warm, and their calls stay. */
 export const undrain: PlanRule = (input) => {
   const candidates = input.roles.draining
-    .filter(({ relay, node, current, fresh, neverRan }) => {
+    .filter(({ relay, node, report, current, fresh, neverRan }) => {
       const nodeStays = node?.ready === true && node.leaving === undefined
-      return current && fresh && !neverRan && nodeStays && isOwnDrain(relay.drain?.reason ?? '')
+      const listens = report?.handOver !== 'done'
+      return current && fresh && !neverRan && nodeStays && listens && isOwnDrain(relay.drain?.reason ?? '')
     })
     .sort((a, b) => (b.allocations ?? 0) - (a.allocations ?? 0))
   return candidates.slice(0, missing(input)).map(({ relay }): Action => {
@@ -30,8 +32,13 @@ export const create: PlanRule = (input, before) => {
     return newRelays(input, Math.min(short, step), 'RelayCreated', scaling.message)
   }
   if (!wantsSurge(input)) return []
-  return newRelays(input, 1, 'RolloutSurge', 'replaces a relay of an older revision')
+  const succeeds = predecessor(input)
+  if (!succeeds) return newRelays(input, 1, 'RolloutSurge', 'replaces a relay of an older revision')
+  const why = `takes the listeners of ${succeeds.relay} on node ${succeeds.node}`
+  return newRelays(input, 1, 'RolloutHandOver', why).map((action) => ({ ...action, succeeds }))
 }
+
+type Creation = Extract<Action, { kind: 'create-relay' }>
 
 /** Relays that are wanted and not there. */
 function missing({ roles, scaling }: PlanInput): number {
@@ -45,9 +52,14 @@ function wantsSurge({ roles, scaling }: PlanInput): boolean {
   return old.length > 0 && settled && scaling.desired > 0 && roles.counted.length <= scaling.desired
 }
 
-function newRelays({ view: { observed } }: PlanInput, count: number, reason: string, why: string): Action[] {
+function newRelays(
+  { view: { observed } }: PlanInput,
+  count: number,
+  reason: string,
+  why: string,
+): Creation[] {
   const { name } = observed.cluster.metadata
-  const actions: Action[] = []
+  const actions: Creation[] = []
   const taken = new Set(observed.relays.map(({ ordinal }) => ordinal))
   const foreign = new Set(observed.foreign)
   for (let ordinal = 0; actions.length < count; ordinal++) {

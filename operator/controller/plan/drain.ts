@@ -79,7 +79,8 @@ function drainSlots({ view, roles }: PlanInput): number {
   return Math.max(1, Math.floor(roles.ready.length * DRAINING_SHARE)) - drains
 }
 
-function candidate(assessed: AssessedRelay) {
+/** A relay as the choice of who goes first sees it. */
+export function candidate(assessed: AssessedRelay) {
   const { relay, node, current, fresh, neverRan, allocations } = assessed
   return {
     assessed,
@@ -94,7 +95,7 @@ function candidate(assessed: AssessedRelay) {
 }
 
 /** A relay that never ran goes at once; every other one drains first. */
-function goodbye({ relay, neverRan }: AssessedRelay, reason: string, why: string): Action {
+export function goodbye({ relay, neverRan }: AssessedRelay, reason: string, why: string): Action {
   if (neverRan) {
     const message = `deletes ${relay.name}, which does not run: ${why}`
     return { kind: 'delete-relay', relay: relay.name, uid: relay.uid, forced: false, reason, message }

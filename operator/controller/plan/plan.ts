@@ -7,6 +7,7 @@ import { checks } from './checks.ts'
 import { create, undrain } from './create.ts'
 import { deleteDrained, deleteEnded } from './delete.ts'
 import { leaveNodes, makeRoom, retireLost, scaleDown } from './drain.ts'
+import { retireHandedOver } from './hand-over.ts'
 import { config, keyRing } from './prerequisites.ts'
 import { type PlanRule, type Roles, rolesOf } from './roles.ts'
 
@@ -20,6 +21,7 @@ const RULES: readonly PlanRule[] = [
   create,
   leaveNodes,
   retireLost,
+  retireHandedOver,
   scaleDown,
   makeRoom,
   deleteEnded,

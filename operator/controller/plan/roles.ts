@@ -50,6 +50,7 @@ export const DRAIN_REASONS = {
   nodeLeaving: 'NodeLeaving',
   oldRevision: 'OldRevision',
   lost: 'RelayLost',
+  handedOver: 'HandedOver',
 } as const
 
 const OWN_REASONS: ReadonlySet<string> = new Set(Object.values(DRAIN_REASONS))

@@ -26,6 +26,7 @@ export class Succession implements Handing {
   readonly #options: SuccessionOptions
   #takeOver: TakeOver | undefined
   #desk: HandOverDesk | undefined
+  #offered = false
   #state: 'here' | 'going' | 'gone' = 'here'
 
   constructor(options: SuccessionOptions) {
@@ -36,6 +37,12 @@ export class Succession implements Handing {
   /** Whether listeners may be opened and closed. */
   get settled(): boolean {
     return this.#state === 'here'
+  }
+
+  /** What the operator is told: the next relay may have the listeners, or has them. */
+  get offer(): 'offered' | 'done' | undefined {
+    if (this.#state === 'gone') return 'done'
+    return this.#offered ? 'offered' : undefined
   }
 
   /** Before the listeners are bound for the first time, and when all else is ready: asks for those of the relay before. */
@@ -75,6 +82,7 @@ export class Succession implements Handing {
     const { putDescriptors } = await import('../../io/linux/hand-over/descriptor-box.ts')
     this.#desk = new HandOverDesk({ path, handing: this, put: putDescriptors, log })
     await this.#desk.open()
+    this.#offered = true
   }
 
   close(): void {

@@ -21,8 +21,8 @@ import { figure, type Story } from './story.ts'
 const CHART = fileURLToPath(new URL('../../../charts/turnfleet', import.meta.url))
 const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 const READY_MS_MAX = 20_000
-/** An event loop for each core of the machine, 25 MiB each. */
-const RELAY_MIB_MAX = 90 + 25 * availableParallelism()
+/** An event loop for each core of the machine, 30 MiB at most each. */
+const RELAY_MIB_MAX = 90 + 30 * availableParallelism()
 
 /** What the fleet of the story is: small relays, so that a modest load fills them. */
 const FLEET = {
