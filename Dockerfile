@@ -37,10 +37,11 @@ COPY relay relay
 # A relay takes half the time to start and 30 MB less when Node finds it compiled. The cache is of one user id.
 RUN mkdir -p node_modules/.cache && chown 65532:65532 node_modules/.cache
 USER 65532:65532
-RUN printf '%s\n' 'realm: build' 'listeners: [{protocol: udp, address: 127.0.0.1, port: 0}]' \
-      'relay: {addresses: [{advertise: 127.0.0.1}]}' 'control: {address: 127.0.0.1, port: 0}' > /tmp/build.yaml \
- && timeout --preserve-status --signal=TERM 5 node relay/main.ts --config /tmp/build.yaml \
- && rm /tmp/build.yaml
+RUN set -e; printf '%s\n' 'realm: build' 'listeners: [{protocol: udp, address: 127.0.0.1, port: 0}]' \
+      'relay: {addresses: [{advertise: 127.0.0.1}]}' 'control: {address: 127.0.0.1, port: 0}' > /tmp/build.yaml; \
+    node relay/main.ts --config /tmp/build.yaml > /tmp/build.log & relay=$!; \
+    for try in $(seq 300); do grep -q '"msg":"ready"' /tmp/build.log && break; sleep 0.2; done; \
+    kill "$relay"; wait "$relay"; rm /tmp/build.yaml /tmp/build.log
 ENTRYPOINT ["node", "/app/relay/main.ts"]
 
 FROM ${BASE} AS operator
