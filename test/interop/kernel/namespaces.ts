@@ -87,8 +87,13 @@ export class Namespaces {
   sendWithoutChecksums(socket: dgram.Socket): void {
     const value = this.#memory.take(4)
     this.#memory.u32[value >> 2] = 1
-    const fd = this.#sockets.get(socket)!
+    const fd = this.descriptor(socket)
     checked('setsockopt', setsockopt(fd, SOL_SOCKET, SO_NO_CHECK, this.#memory.address(value), 4))
+  }
+
+  /** Of a socket that `socket` opened. */
+  descriptor(socket: dgram.Socket): number {
+    return this.#sockets.get(socket)!
   }
 
   /** Runs `ip` in a place. */

@@ -30,6 +30,11 @@ export class KernelIo extends LinuxIo {
     return new KernelIo(new KernelOffload(mapSizes(allocations)))
   }
 
+  override keepDscp(kept: boolean): void {
+    super.keepDscp(kept)
+    this.offload.keepDscp(kept)
+  }
+
   override async close(): Promise<void> {
     await super.close()
     this.offload.close()

@@ -12,13 +12,15 @@ import {
 import { Memory } from '../memory.ts'
 import { BPF_MEMORY_BYTES, BpfCalls } from './bpf-calls.ts'
 import { writeAllocation, writePermission } from './entries.ts'
+import { HopRenewal } from './hop-renewal.ts'
 import { closeHop, localAddress, writeHop } from './hops.ts'
 import { clientKey, numberKey, pairKey, peerKey, relayKey } from './keys.ts'
-import { ALLOCATION, CHANNEL, PERMISSION, TOTALS } from './layout.ts'
+import { ALLOCATION, CHANNEL, LEASE, PERMISSION, TOTALS } from './layout.ts'
 import type { MappedArray } from './mapped-array.ts'
 import { type MapSizes, Maps } from './maps.ts'
 import { Program } from './program.ts'
 import { charge, writeRates } from './rates.ts'
+import { ROUTE_CHANGES_MEMORY_BYTES, RouteChanges } from './route-changes.ts'
 import { ROUTES_MEMORY_BYTES, type Route, Routes } from './routes.ts'
 import { Slots } from './slots.ts'
 
@@ -26,8 +28,6 @@ import { Slots } from './slots.ts'
 const LEASE_MS = 10_000
 /** The program's clock is behind by up to a tick, 10 ms where that is longest: what ends, ends so much earlier for it. */
 const CLOCK_LAG_MS = 10
-/** Routes that one tick asks for again, as they and path MTUs change: at some ten microseconds each. */
-const ROUTES_PER_TICK = 100
 
 interface OpenAllocation {
   readonly client: TransportAddress
@@ -51,9 +51,11 @@ interface OpenChannel {
 
 /** The kernel path: an eBPF program forwards what stands in its maps, which the state machine fills by this class. */
 export class KernelOffload implements Offload {
-  readonly #memory = new Memory(BPF_MEMORY_BYTES + ROUTES_MEMORY_BYTES + 4096)
+  readonly #memory = new Memory(BPF_MEMORY_BYTES + ROUTES_MEMORY_BYTES + ROUTE_CHANGES_MEMORY_BYTES + 4096)
   readonly #calls = new BpfCalls(this.#memory)
   readonly #routes: Routes
+  readonly #routeChanges: RouteChanges
+  readonly #hopRenewal: HopRenewal
   readonly #maps: Maps
   readonly #program: Program
   readonly #allocationSlots: Slots
@@ -65,7 +67,6 @@ export class KernelOffload implements Offload {
   readonly #data = newOffloadedData()
   /** What to add to a time of `performance.now` for one of CLOCK_MONOTONIC, which the program reads. */
   readonly #clockOffsetNs = hrtime.bigint() - BigInt(Math.round(performance.now() * 1e6))
-  #nextRoute = 0
   #closed = false
 
   /** Throws where the kernel or the rights for it are missing. */
@@ -78,6 +79,12 @@ export class KernelOffload implements Offload {
       throw error
     }
     this.#routes = new Routes(this.#memory)
+    this.#routeChanges = new RouteChanges(this.#memory)
+    this.#hopRenewal = new HopRenewal({
+      count: () => this.#allocations.length + this.#permissions.length,
+      renew: (index) => this.#renew(index),
+      changed: () => this.#routeChanges.look(),
+    })
     this.#allocationSlots = new Slots(sizes.allocations)
     this.#permissionSlots = new Slots(sizes.permissions)
     this.#channelSlots = new Slots(sizes.channels)
@@ -196,6 +203,11 @@ export class KernelOffload implements Offload {
     this.#channelSlots.give(slot, performance.now())
   }
 
+  /** Whether packets go on with the DSCP that they came with; they do unless this is called. */
+  keepDscp(kept: boolean): void {
+    this.#maps.lease.view.setUint8(LEASE.withoutDscp, kept ? 0 : 1)
+  }
+
   charge(slot: number, bytes: number, now: number): boolean {
     const { allocations } = this.#maps
     return charge(allocations, allocations.at(slot), bytes, this.#kernelTime(now))
@@ -223,28 +235,18 @@ export class KernelOffload implements Offload {
   }
 
   tick(now: number): void {
-    this.#maps.lease.set64(0, this.#kernelTime(now + LEASE_MS - CLOCK_LAG_MS))
-    const { length } = this.#allocations
-    const end = length + this.#permissions.length
-    let asked = 0
-    for (let step = 0; step < end && asked < ROUTES_PER_TICK; step++) {
-      this.#nextRoute = (this.#nextRoute + 1) % end
-      const isAllocation = this.#nextRoute < length
-      if (
-        isAllocation
-          ? this.#renewAllocation(this.#nextRoute)
-          : this.#renewPermission(this.#nextRoute - length)
-      )
-        asked++
-    }
+    this.#maps.lease.set64(LEASE.until, this.#kernelTime(now + LEASE_MS - CLOCK_LAG_MS))
+    this.#hopRenewal.tick()
   }
 
   /** Nothing is forwarded any more when it returns. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#maps.lease.set64(0, 0n)
+    this.#maps.lease.set64(LEASE.until, 0n)
     this.#program.close()
+    this.#hopRenewal.close()
+    this.#routeChanges.close()
     this.#routes.close()
     this.#maps.close()
   }
@@ -255,19 +257,21 @@ export class KernelOffload implements Offload {
     return route && this.#program.attach(route.interfaceIndex) ? route : undefined
   }
 
-  /** False where there is none. */
-  #renewAllocation(slot: number): boolean {
-    const open = this.#allocations[slot]
-    const { allocations } = this.#maps
-    if (open) this.#renewHop(allocations, allocations.at(slot) + ALLOCATION.hop, open.client, open.listener)
-    return open !== undefined
-  }
-
-  #renewPermission(slot: number): boolean {
-    const open = this.#permissions[slot]
-    const { permissions } = this.#maps
-    if (open) this.#renewHop(permissions, permissions.at(slot) + PERMISSION.hop, open.peer, open.relay)
-    return open !== undefined
+  /** Looks a next hop up anew, of an allocation or, behind these, of a permission; false where there is none. */
+  #renew(index: number): boolean {
+    const slot = index - this.#allocations.length
+    const allocation = this.#allocations[index]
+    const permission = this.#permissions[slot]
+    if (allocation) {
+      const { allocations } = this.#maps
+      const at = allocations.at(index) + ALLOCATION.hop
+      this.#renewHop(allocations, at, allocation.client, allocation.listener)
+    } else if (permission) {
+      const { permissions } = this.#maps
+      const at = permissions.at(slot) + PERMISSION.hop
+      this.#renewHop(permissions, at, permission.peer, permission.relay)
+    }
+    return allocation !== undefined || permission !== undefined
   }
 
   #renewHop(array: MappedArray, at: number, to: TransportAddress, from: TransportAddress): void {

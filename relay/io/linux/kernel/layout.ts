@@ -34,7 +34,7 @@ export const PERMISSION = {
 export const CHANNEL = { bytes: 32, until: 0, permission: 8, number: 12, port: 14 } as const
 export const HOP = { bytes: 24, interfaceIndex: 0, mtu: 4, family: 6, next: 8 } as const
 export const TOTALS = { packets: 0, bytes: 8, frameBytes: 16 } as const
-export const LEASE = { bytes: 8 } as const
+export const LEASE = { bytes: 16, until: 0, withoutDscp: 8 } as const
 export const SCRATCH = { bytes: 2096 } as const
 
 /** Keys of the hash maps. */

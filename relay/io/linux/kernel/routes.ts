@@ -1,4 +1,5 @@
 import type { TransportAddress } from '../../../stun/address.ts'
+import { AF_NETLINK } from '../constants.ts'
 import { checked, close, read, socket, write } from '../ffi.ts'
 import type { Memory } from '../memory.ts'
 import { FAMILY_NUMBER } from './layout.ts'
@@ -15,7 +16,6 @@ export interface Route {
   readonly source: Uint8Array
 }
 
-const AF_NETLINK = 16
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000
 const GET_LINK = 18
 const NEW_ROUTE = 24

@@ -43,6 +43,11 @@
 #define EXTRA 8
 // A removal of headers must leave an IPv6 header's worth of bytes.
 #define REST_MIN 48
+// Of a Send indication, what is read at once: all that precedes the data, as clients write it.
+#define HEAD_BYTES 64
+#define ECN 3
+// Traffic classes from here on are those of network control.
+#define NETWORK_CONTROL 0xc0
 
 // ---- What the relay and this program share ----------------------------------------------------------------
 
@@ -146,6 +151,8 @@ struct pair_key {
 // The relay says that it lives: nothing is forwarded beyond this moment.
 struct lease {
   __u64 until;
+  __u8 without_dscp; // what is forwarded is best effort
+  __u8 pad[7];
 };
 
 _Static_assert(sizeof(struct hop) == 24, "hop");
@@ -195,6 +202,9 @@ struct packet {
   // The sender left the checksum to its hardware, and so the kernel means to work it out when the packet leaves:
   // it names a place in the packet, and forgets it only when that place is removed.
   __u8 pending;
+  __u8 traffic_class; // DSCP and ECN
+  __u8 pad;
+  __u16 loaded; // so many bytes of the UDP payload stand in the scratch
   __be16 first[2]; // of the UDP payload
 };
 
@@ -241,6 +251,7 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
     set_ipv4(&p->source, ip->saddr);
     set_ipv4(&p->destination, ip->daddr);
     p->family = 4;
+    p->traffic_class = ip->tos;
     p->udp_at = ETH_HLEN + sizeof *ip;
     udp = (void *)(ip + 1);
     if (bpf_ntohs(ip->tot_len) != sizeof *ip + bpf_ntohs(udp->len)) return 0;
@@ -256,6 +267,7 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
     __builtin_memcpy(&p->source, &ip->saddr, sizeof p->source);
     __builtin_memcpy(&p->destination, &ip->daddr, sizeof p->destination);
     p->family = 6;
+    p->traffic_class = bpf_ntohl(*(__be32 *)ip) >> 20;
     p->udp_at = ETH_HLEN + sizeof *ip;
     udp = (void *)(ip + 1);
     if (ip->payload_len != udp->len || udp->check == 0) return 0;
@@ -269,7 +281,9 @@ INLINE int read_packet(struct __sk_buff *skb, struct packet *p) {
   __u32 length = bpf_ntohs(udp->len);
   if (length < sizeof *udp + 4 || length > sizeof *udp + PAYLOAD_MAX) return 0;
   p->length = length - sizeof *udp;
-  if (bpf_skb_load_bytes(skb, p->udp_at + sizeof *udp, p->first, sizeof p->first)) return 0;
+  __be16 *payload = (void *)(udp + 1);
+  if ((void *)(payload + 2) <= end) __builtin_memcpy(p->first, payload, sizeof p->first);
+  else if (bpf_skb_load_bytes(skb, p->udp_at + sizeof *udp, p->first, sizeof p->first)) return 0;
   p->pending = p->check == fold(pseudo_sum(&p->source, &p->destination, p->family, p->udp_length));
   return p->udp_at + length <= skb->len;
 }
@@ -360,6 +374,7 @@ struct plan {
   __be16 destination_port;
   __u8 family;
   __u8 dont_fragment;
+  __u8 traffic_class;
   __u16 payload_at; // from the start of the frame
   __u16 payload_length;
   __u16 head; // length of the TURN header
@@ -370,7 +385,7 @@ struct plan {
 INLINE void write_ip(struct room *r, const struct plan *to, __be16 udp_length) {
   __u16 length = bpf_ntohs(udp_length);
   if (to->family == 6) {
-    *(__be32 *)&r->ip6 = bpf_htonl(0x60000000);
+    *(__be32 *)&r->ip6 = bpf_htonl(0x60000000 | to->traffic_class << 20);
     r->ip6.payload_len = udp_length;
     r->ip6.nexthdr = IPPROTO_UDP;
     r->ip6.hop_limit = HOP_LIMIT;
@@ -380,7 +395,7 @@ INLINE void write_ip(struct room *r, const struct plan *to, __be16 udp_length) {
   }
   __u32 *words = (void *)&r->ip4;
   *(__u8 *)&r->ip4 = 0x45;
-  r->ip4.tos = 0;
+  r->ip4.tos = to->traffic_class;
   r->ip4.tot_len = bpf_htons(length + sizeof r->ip4);
   // Packets that routers may cut into fragments need an id of their own (RFC 6864 §4.3).
   r->ip4.id = to->dont_fragment ? 0 : bpf_get_prandom_u32();
@@ -482,7 +497,7 @@ INLINE __s64 payload_sum(struct __sk_buff *skb, const struct packet *p, struct s
   if (is_known && is_last && head == 0) return (__u16)~fold(rest);
   if (is_known && is_last && head == 4) return (__u16)~fold(rest + p->first[0] + p->first[1]);
   if (is_known && is_last) {
-    if (load(skb, start, s, head)) return -1;
+    if (head > p->loaded && load(skb, start, s, head)) return -1;
     __s64 before = sum_scratch(s, head);
     return before < 0 ? -1 : (__u16)~fold(rest + before);
   }
@@ -545,22 +560,31 @@ struct attribute_header {
   __be16 length;
 };
 
+// Reads so many bytes of the UDP payload, from the scratch where it has them.
+INLINE int fetch(struct __sk_buff *skb, const struct packet *p, const struct scratch *s, __u32 at, void *to,
+                 __u32 size) {
+  KEEP(at);
+  if (at > HEAD_BYTES - size || at + size > p->loaded)
+    return bpf_skb_load_bytes(skb, p->udp_at + sizeof(struct udphdr) + at, to, size);
+  __builtin_memcpy(to, s->data + at, size);
+  return 0;
+}
+
 // XOR-PEER-ADDRESS (RFC 8656 §18.3).
-INLINE int read_peer(struct __sk_buff *skb, __u32 message_at, __u32 at, __u32 length, struct peer_key *key,
-                     __be16 *port) {
+INLINE int read_peer(struct __sk_buff *skb, const struct packet *p, const struct scratch *s, __u32 at,
+                     __u32 length, struct peer_key *key, __be16 *port) {
   struct {
     __u8 zero;
     __u8 family;
     __be16 port;
     __be32 ip[4];
   } v = {};
-  __be32 id[3];
+  const __be32 *id = (void *)(s->data + 8);
   if (length == 8) {
-    if (bpf_skb_load_bytes(skb, at, &v, 8) || v.family != 1) return 0;
+    if (fetch(skb, p, s, at, &v, 8) || v.family != 1) return 0;
     set_ipv4(&key->peer, v.ip[0] ^ bpf_htonl(COOKIE));
   } else if (length == 20) {
-    if (bpf_skb_load_bytes(skb, at, &v, 20) || v.family != 2) return 0;
-    if (bpf_skb_load_bytes(skb, message_at + 8, id, sizeof id)) return 0;
+    if (fetch(skb, p, s, at, &v, 20) || v.family != 2) return 0;
     key->peer.w[0] = v.ip[0] ^ bpf_htonl(COOKIE);
     key->peer.w[1] = v.ip[1] ^ id[0];
     key->peer.w[2] = v.ip[2] ^ id[1];
@@ -572,31 +596,33 @@ INLINE int read_peer(struct __sk_buff *skb, __u32 message_at, __u32 at, __u32 le
   return 1;
 }
 
-INLINE struct allocation *send_indication(struct __sk_buff *skb, struct plan *to, const struct packet *p,
-                                          const struct client_key *from, __u64 now) {
+INLINE struct allocation *send_indication(struct __sk_buff *skb, struct plan *to, struct packet *p,
+                                          struct scratch *s, const struct client_key *from, __u64 now) {
   __u32 message_at = p->udp_at + sizeof(struct udphdr);
   __u32 end = p->length;
-  __be32 cookie;
-  if (end < 20 || bpf_skb_load_bytes(skb, message_at + 4, &cookie, sizeof cookie)) return 0;
-  if (cookie != bpf_htonl(COOKIE)) return 0;
+  if (end < 20 || bpf_ntohs(p->first[1]) + 20 != end || (end & 3)) return 0;
+  __u32 loaded = end < HEAD_BYTES ? end : HEAD_BYTES;
+  KEEP(loaded);
+  if (loaded < 20 || loaded > HEAD_BYTES || bpf_skb_load_bytes(skb, message_at, s->data, loaded)) return 0;
+  p->loaded = loaded;
+  if (*(__be32 *)(s->data + 4) != bpf_htonl(COOKIE)) return 0;
   __u32 *index = bpf_map_lookup_elem(&by_client, from);
   if (!index) return 0;
   struct peer_key key = {.allocation = *index};
   __be16 port = 0;
   __u32 data_at = 0, data_length = 0, at = 20;
   int has_peer = 0, has_data = 0;
-  if (bpf_ntohs(p->first[1]) + 20 != end || (end & 3)) return 0;
 #pragma unroll
   for (int i = 0; i < ATTRIBUTES_MAX; i++) {
     struct attribute_header h;
     if (at + sizeof h > end) break;
-    if (bpf_skb_load_bytes(skb, message_at + at, &h, sizeof h)) return 0;
+    if (fetch(skb, p, s, at, &h, sizeof h)) return 0;
     __u32 type = bpf_ntohs(h.type), length = bpf_ntohs(h.length);
     __u32 next = at + sizeof h + ((length + 3) & ~3);
     if (next > end) return 0;
     if (type == XOR_PEER_ADDRESS && !has_peer) {
       has_peer = 1;
-      if (!read_peer(skb, message_at, message_at + at + sizeof h, length, &key, &port)) return 0;
+      if (!read_peer(skb, p, s, at + sizeof h, length, &key, &port)) return 0;
     } else if (type == DATA && !has_data) {
       has_data = 1;
       data_at = message_at + at + sizeof h;
@@ -697,13 +723,11 @@ INLINE struct allocation *to_client(struct plan *to, const struct packet *p, __u
 // ---- Entry ------------------------------------------------------------------------------------------------
 
 INLINE int forward(struct __sk_buff *skb, const struct packet *p, const struct plan *to, struct allocation *a,
-                   __u64 now) {
-  __u32 zero = 0, length = to->payload_length;
+                   struct scratch *s, __u64 now) {
+  __u32 length = to->payload_length;
   __u32 ip = to->family == 6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
   if (ip + sizeof(struct udphdr) + to->head + length + to->padding > to->hop->mtu) return PASS_ON;
   if (p->pending && length < EXTRA) return PASS_ON;
-  struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
-  if (!s) return PASS_ON;
   __s64 sum = payload_sum(skb, p, s, to->payload_at, length);
   if (sum < 0) return PASS_ON;
   if (!within_rate(a, length, now)) return TC_ACT_SHOT;
@@ -722,7 +746,7 @@ INLINE int forward(struct __sk_buff *skb, const struct packet *p, const struct p
 
 SEC("tcx/ingress")
 int turn(struct __sk_buff *skb) {
-  struct packet p;
+  struct packet p = {};
   struct plan to = {};
   struct allocation *a = 0;
   __u32 zero = 0;
@@ -734,7 +758,11 @@ int turn(struct __sk_buff *skb) {
   // At most a tick behind, which the relay's ends and lease allow for.
   __u64 now = bpf_ktime_get_coarse_ns();
   struct lease *lease = bpf_map_lookup_elem(&leases, &zero);
-  if (!lease || lease->until <= now) return PASS_ON;
+  struct scratch *s = bpf_map_lookup_elem(&scratches, &zero);
+  if (!s || !lease || lease->until <= now) return PASS_ON;
+  to.traffic_class = p.traffic_class;
+  // RFC 8656 §14, as traffic-class.ts.
+  if (lease->without_dscp || p.traffic_class >= NETWORK_CONTROL) to.traffic_class &= ECN;
 
   // What begins like a client's message may be a peer's as well: the addresses decide.
   __u16 first = bpf_ntohs(p.first[0]);
@@ -743,10 +771,11 @@ int turn(struct __sk_buff *skb) {
                               .listener = p.destination,
                               .client_port = p.source_port,
                               .listener_port = p.destination_port};
-    a = first == SEND_INDICATION ? send_indication(skb, &to, &p, &from, now) : channel_data(&to, &p, &from, now);
+    a = first == SEND_INDICATION ? send_indication(skb, &to, &p, s, &from, now)
+                                 : channel_data(&to, &p, &from, now);
   }
   if (!a) a = to_client(&to, &p, now);
-  return a ? forward(skb, &p, &to, a, now) : PASS_ON;
+  return a ? forward(skb, &p, &to, a, s, now) : PASS_ON;
 }
 
 char _license[] SEC("license") = "Apache-2.0";
