@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { chmodSync } from 'node:fs'
 import { after, before, beforeEach, describe, it } from 'node:test'
+import { KernelIo } from '../../relay/io/linux/kernel/kernel-io.ts'
+import { tcxPrograms } from '../../relay/io/linux/testing/tcx-programs.ts'
 import type { AddressFamily } from '../../relay/stun/address.ts'
 import { RelayChild } from '../../relay/testing/relay-child.ts'
 import { ADDRESS, Namespaces, whyNot } from './kernel/namespaces.ts'
@@ -178,8 +180,13 @@ describe('the kernel path', { skip }, () => {
       const data = payload(160)
       assert.deepEqual(await call.toPeer(data, CHANNEL), Buffer.from(data))
       call.heard(await call.toClient(data), CHANNEL, data)
+      const attached = attachedPrograms(world)
       relay.signal('SIGKILL')
       await relay.exited
+      assert.deepEqual(
+        attachedPrograms(world),
+        attached.map((count) => count - 1),
+      )
       await quiet(call.peer, () => call.sendToPeer(data, CHANNEL))
       await quiet(call.client, () => call.sendToClient(data))
     } finally {
@@ -208,6 +215,11 @@ describe('the kernel path', { skip }, () => {
     }
   })
 })
+
+/** How many programs are attached to each interface that the relay of this process is reached by. */
+function attachedPrograms({ io }: RelayWorld): number[] {
+  return io instanceof KernelIo ? io.offload.interfaces.map(tcxPrograms) : []
+}
 
 /** What runs a command with these capabilities and no others. */
 function asNobody(capabilities: string): string[] {

@@ -200,7 +200,7 @@ export class Call {
   /** A Send indication that a client of another make might write. */
   indication(
     data: Uint8Array,
-    how: 'data-first' | 'software-between' | 'fingerprint' | 'dont-fragment',
+    how: 'peer-first' | 'data-first' | 'software-between' | 'fingerprint' | 'dont-fragment',
   ): Uint8Array {
     const writer = new StunWriter(2048).start(METHOD.Send, CLASS.Indication, nodeCrypto.randomBytes(12))
     const addPeer = () => writer.addXorAddress(ATTRIBUTE.XorPeerAddress, this.peerAddress)
