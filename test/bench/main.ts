@@ -8,6 +8,10 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
     about: 'ChannelData and Send/Data indications over UDP',
     run: async (args) => (await import('./packets/main.ts')).packets(args),
   },
+  forwarding: {
+    about: 'all that the kernel path takes of a core, and what it loses',
+    run: async (args) => (await import('./forwarding/main.ts')).forwarding(args),
+  },
   streams: {
     about: 'ChannelData over TCP and TLS',
     run: async (args) => (await import('./streams/main.ts')).streams(args),
