@@ -4,6 +4,7 @@ import { dump } from './fleet.ts'
 import { callsThatMustFail, callThroughTheFirewall } from './story/calls.ts'
 import { growAndShrink, killRelays } from './story/fleet-changes.ts'
 import { applyFleet, applyMinimal, install } from './story/install.ts'
+import { forwardInTheKernel } from './story/kernel-path.ts'
 import { proveTheNetwork } from './story/network.ts'
 import { stayIdle } from './story/rest.ts'
 import { figure, Story } from './story/story.ts'
@@ -45,6 +46,10 @@ describe('turnfleet on Kubernetes', { concurrency: false }, () => {
   step('both NATs are symmetric and the firewall stops UDP', proveTheNetwork)
   step('helm install from the checkout brings up the operator', install)
   step('a minimal TurnCluster becomes Ready', applyMinimal)
+  step(
+    'a relay on the kernel path forwards in the kernel of its node, and leaves no program there',
+    forwardInTheKernel,
+  )
   step('a TurnCluster with TLS on 443 becomes Ready', applyFleet)
   step('without relays, with UDP only and with a wrong credential no call comes about', callsThatMustFail)
   step('a video call through the firewall, with the operator killed for a minute', callThroughTheFirewall)

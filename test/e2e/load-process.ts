@@ -18,6 +18,8 @@ const SILENCE_MS = 5_000
 const SEND_MS = 1_000
 const REFRESH_MS = 10_000
 const PARALLEL = 10
+/** As long as a packet of speech: the kernel path leaves very short ones to the relay. */
+const PAYLOAD = Buffer.alloc(160, 'load')
 
 interface LoadClient {
   relay: string
@@ -94,7 +96,7 @@ function attend(client: LoadClient): LoadClient {
       if (clients.has(client)) client.lost ??= error.message
     })
   const send = () => {
-    session.act((turn) => turn.sendIndication(peer, Buffer.from('load')))
+    session.act((turn) => turn.sendIndication(peer, PAYLOAD))
     if (Date.now() - client.heardAtMs > SILENCE_MS) client.lost ??= 'no echo'
   }
   client.timers.push(
