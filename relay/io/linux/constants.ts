@@ -1,4 +1,7 @@
 /** Numbers of the Linux ABI that x86-64 and arm64 share, by the names of the C headers. */
+/** prctl(2): how much later than asked for a thread may be woken, in nanoseconds. */
+export const PR_SET_TIMERSLACK = 29
+
 export const AF_UNIX = 1
 export const AF_INET = 2
 export const AF_INET6 = 10

@@ -26,6 +26,8 @@ export class DatagramReader {
   /** Whether datagrams go on with the DSCP that they came with. */
   keepDscp = true
   readonly #options: DatagramReaderOptions
+  /** Datagrams handed over since it was last set to 0. */
+  taken = 0
   readonly #ring: ReceiveRing
 
   constructor(options: DatagramReaderOptions) {
@@ -58,6 +60,7 @@ export class DatagramReader {
     const ring = this.#ring
     const more = ring.receive(socket.fd)
     while (socket.open && ring.next()) {
+      this.taken++
       const trafficClass = ring.trafficClass === 0 ? 0 : relayedClass(ring.trafficClass, this.keepDscp)
       if (endpoint.kind === 'relay')
         handler.peerData(endpoint.id, ring.from, bytes, ring.offset, ring.length, trafficClass)

@@ -73,6 +73,9 @@ export const epollWaitAsync: (
   timeoutMs: Int,
   done: (error: Error | null, count: number) => void,
 ) => void = epollWaitFunction.async
+/** Rests the thread; nothing but a signal ends it early. */
+export const usleep: (microseconds: Int) => Int = library.func('int usleep(uint32_t)')
+export const prctl: (option: Int, value: Int) => Int = library.func('int prctl(int, ulong)')
 const eventfdFunction = library.func('int eventfd(uint32_t, int)')
 export function eventfd(initial: Int, flags: Int): Int {
   return descriptors.opened(eventfdFunction(initial, flags))

@@ -300,11 +300,13 @@ export class LinuxIo implements RelayIo {
   }
 
   /** One batch: all that is ready comes in, then all that it gave rise to goes out. */
-  #turn(events: number, now: number): boolean {
+  #turn(events: number, now: number): number {
     this.#turnNow = now
     this.#inTurn = true
-    let busy = false
-    for (let event = 0; event < events; event++) busy = this.#take(event) || busy
+    this.#reader.taken = 0
+    let taken = 0
+    for (let event = 0; event < events; event++) if (this.#take(event)) taken++
+    const messages = Math.max(taken, this.#reader.taken)
     const due = this.#wakeAt <= now
     if (due) {
       this.#wakeAt = Number.POSITIVE_INFINITY
@@ -313,11 +315,11 @@ export class LinuxIo implements RelayIo {
     this.#sessions.tick(now)
     this.#streams.tick(now)
     this.#clients.tick(now)
-    if (busy || due) this.#started().batchEnd()
+    if (messages > 0 || due) this.#started().batchEnd()
     this.#relays.answer(this.#started())
     this.#settle()
     this.#inTurn = false
-    return busy
+    return messages
   }
 
   /** Hands over what a socket holds; false where the descriptor is none of ours. */

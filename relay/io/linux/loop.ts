@@ -2,8 +2,8 @@ import type { Poller } from './poller.ts'
 
 export interface LoopOptions {
   readonly poller: Poller
-  /** Handles what is ready: `events` of the poller; says whether anything came that makes the loop busy. */
-  readonly turn: (events: number, now: number) => boolean
+  /** Handles what is ready: `events` of the poller; returns how many messages came. */
+  readonly turn: (events: number, now: number) => number
   /** When the next turn is due although nothing is ready, on the clock of `performance.now`. */
   readonly deadline: () => number
 }

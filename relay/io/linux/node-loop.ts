@@ -68,7 +68,7 @@ export class NodeLoop implements Loop {
     do {
       const events = poller.wait(this.#timeoutMs(now, end - now))
       now = performance.now()
-      if (turn(events, now)) this.#busyAt = now
+      if (turn(events, now) > 0) this.#busyAt = now
       if (!this.#running) return
     } while (!this.#nodeFirst && now < end)
     if (now - this.#busyAt < BUSY_MS) this.#soon()
@@ -85,7 +85,7 @@ export class NodeLoop implements Loop {
         return
       }
       const now = performance.now()
-      const busy = turn(events, now)
+      const busy = turn(events, now) > 0
       if (!this.#running) return
       if (!busy) {
         this.#rest()

@@ -1,9 +1,14 @@
+import { PR_SET_TIMERSLACK } from './constants.ts'
+import { prctl, usleep } from './ffi.ts'
 import type { Loop, LoopOptions } from './loop.ts'
+import { Pace } from './pace.ts'
 
 /** After so long in a row Node's loop of the thread turns once, for messages and what else it has to do. */
 const SLICE_MS = 50
 /** The longest wait: how often a thread without traffic shows that it lives. */
 const WAIT_MAX_MS = 500
+/** How late a rest may end: a tenth of the shortest. */
+const TIMER_SLACK_NS = 2000
 /** The longest wait while Node's own sockets are in use, which no descriptor of the poller shows. */
 const NODE_WAIT_MAX_MS = 1
 
@@ -21,6 +26,7 @@ export interface WorkerLoopOptions extends LoopOptions {
  */
 export class WorkerLoop implements Loop {
   readonly #options: WorkerLoopOptions
+  readonly #pace = new Pace()
   #running = false
   #nodeFirst = false
   #wokeAt: number | undefined
@@ -32,6 +38,7 @@ export class WorkerLoop implements Loop {
 
   start(): void {
     this.#running = true
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
     this.#soon()
   }
 
@@ -67,11 +74,22 @@ export class WorkerLoop implements Loop {
       const wait = Math.max(0, Math.min(longest, deadline() - now))
       const events = poller.wait(Math.ceil(wait))
       wokeAt = performance.now()
-      turn(events, wokeAt)
+      const messages = turn(events, wokeAt)
       afterTurn()
       now = performance.now()
+      const rested = this.#rest(messages, wokeAt, now)
+      now += rested
+      wokeAt += rested
     } while (this.#running && !poller.kicked && !this.#nodeFirst && now < end)
     this.#wokeAt = wokeAt
     if (this.#running) this.#soon()
+  }
+
+  /** Lets messages gather where they come fast enough; returns how long that took, in milliseconds. */
+  #rest(messages: number, start: number, now: number): number {
+    const restMs = this.#pace.restMs(messages, start, now)
+    if (restMs === 0) return 0
+    usleep(restMs * 1000)
+    return performance.now() - now
   }
 }
