@@ -196,9 +196,9 @@ export class Relay {
     })
   }
 
-  /** To be called every few seconds: wall time may be set while the relay runs. */
+  /** To be called every second. */
   tick(): void {
-    this.#shards.syncClock()
+    this.#shards.tick()
     void this.count()
   }
 

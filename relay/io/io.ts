@@ -191,6 +191,8 @@ export interface RelayIo {
    * because a synchronous loop has none but the timeout of its wait.
    */
   wakeAt(atMs: number): void
+  /** Gives the system back what native code has freed, without waiting; to be called now and then. */
+  trimHeap?(): void
   /** For streams accepted from now on. */
   setStreamLimits(limits: StreamLimits): void
   /** Whether datagrams go on with the DSCP that they came with, from now on; they do unless this is called. */

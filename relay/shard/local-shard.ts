@@ -8,10 +8,12 @@ import type { AllocationEnd } from '../turn/contract.ts'
 import type { CoreOptions } from '../turn/core.ts'
 import { TurnServer } from '../turn/server.ts'
 import { type HostAddresses, turnServerConfig } from '../turn/server-config.ts'
+import { collectGarbage } from './collect-garbage.ts'
+import { CollectionPlan } from './collection-plan.ts'
 import { newLoopTimes } from './loop-times.ts'
 import { Shard, type ShardEvent, type ShardOptions } from './shard.ts'
 import type { Shards, ShardsStatus } from './shards.ts'
-import { withOffloaded } from './traffic.ts'
+import { packetsIn, withOffloaded } from './traffic.ts'
 import type { Gauges } from './worker/gauges.ts'
 import type { Opened } from './worker/messages.ts'
 
@@ -33,6 +35,7 @@ export class LocalShard implements Shards {
   readonly #io: RelayIo
   readonly #machine: TurnServer
   readonly #shard: Shard
+  readonly #collections = new CollectionPlan()
 
   /** Throws an Error that says which entry of the configuration cannot be used. */
   constructor({ io, config, host, unixMs, onEvent, onPass, ...shared }: LocalShardOptions) {
@@ -55,9 +58,12 @@ export class LocalShard implements Shards {
 
   now = (): number => this.#io.now()
 
-  syncClock(): void {
+  tick(): void {
     this.#shard.syncClock()
     this.#machine.tickOffload(this.#io.now())
+    if (this.#collections.isDue(this.#machine.allocationCount, packetsIn(this.#shard.traffic)))
+      collectGarbage()
+    this.#io.trimHeap?.()
   }
 
   listen: Shards['listen'] = (options) => this.#io.listen(options)

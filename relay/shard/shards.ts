@@ -14,8 +14,8 @@ export interface Shards {
   start(): void
   /** Milliseconds of a monotonic clock. */
   now(): number
-  /** Wall time may be set while the relay runs; to be called now and then. */
-  syncClock(): void
+  /** To be called every second: follows wall time, which may be set, and gives back memory that is not needed. */
+  tick(): void
   /** Rejects with an Error that names the address and what to do. */
   listen(options: ListenerOptions): Promise<BoundListener>
   closeListener(id: number): Promise<void>

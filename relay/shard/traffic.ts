@@ -21,6 +21,11 @@ export function newTraffic(): Traffic {
   ) as Record<Side, SideTraffic>
 }
 
+/** All that came in. */
+export function packetsIn(traffic: Traffic): number {
+  return SIDES.reduce((sum, side) => sum + traffic[side].packetsIn, 0)
+}
+
 /** The same with what passed below the state machine, between UDP clients and peers. */
 export function withOffloaded(traffic: Traffic, data: Readonly<OffloadedData> | undefined): Traffic {
   if (!data) return traffic

@@ -9,7 +9,7 @@ const KEY_WORDS = 6
 
 /**
  * A hash map from (scope, IP, port) to a small number ≥ 0, for the packet path: open addressing in typed
- * arrays, nothing allocated by `get` and `delete`. The scope is any number below 2^32 (a link, an allocation,
+ * arrays, nothing allocated by `get`. The scope is any number below 2^32 (a link, an allocation,
  * 0 when there is none); pass port 0 for a map keyed by IP alone.
  */
 export class AddressMap {
@@ -57,6 +57,7 @@ export class AddressMap {
     if (this.#values[slot] === NOT_FOUND) return false
     this.#closeGap(slot)
     this.#size--
+    if (this.#mask >= SLOTS_MIN && this.#size * 8 <= this.#mask + 1) this.#resize((this.#mask + 1) / 2)
     return true
   }
 

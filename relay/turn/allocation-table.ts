@@ -216,7 +216,9 @@ export class AllocationTable {
     peer: TransportAddress,
     permission: Permission,
   ): Channel | undefined {
-    const channel = new Channel(number, peer.clone(), permission)
+    const { address } = permission
+    const own = address.port === peer.port ? address : peer.clone()
+    const channel = new Channel(number, own, permission)
     channel.index = this.#channels.add(channel)
     if (!this.#channelByPeer.set(allocation.index, peer, channel.index)) {
       this.#channels.remove(channel.index)

@@ -18,6 +18,9 @@ export class Slab<T> {
     if (this.#items[index] === undefined) return
     this.#items[index] = undefined
     this.#free.push(index)
+    if (this.#free.length < this.#items.length) return
+    this.#items.length = 0
+    this.#free.length = 0
   }
 
   all(): T[] {

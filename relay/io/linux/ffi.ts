@@ -93,8 +93,20 @@ export const mprotect: (address: Int, length: Int, protection: Int) => Int = lib
   'int mprotect(uintptr_t, size_t, int)',
 )
 export const munmap: (address: Int, length: Int) => Int = library.func('int munmap(uintptr_t, size_t)')
+/** Of glibc alone; on a thread of its own. */
+export const mallocTrimAside: ((keepBytes: Int, done: () => void) => void) | undefined = optional(
+  () => library.func('int malloc_trim(size_t)').async,
+)
 const uvDefaultLoop: () => bigint | null = library.func('void* uv_default_loop()')
 const uvBackendFd: (loop: bigint | null) => Int = library.func('int uv_backend_fd(void*)')
+
+function optional<T>(find: () => T): T | undefined {
+  try {
+    return find()
+  } catch {
+    return undefined
+  }
+}
 
 /** Why the last call failed; to be read right after it. */
 export function errno(): number {

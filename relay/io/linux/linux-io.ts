@@ -26,6 +26,7 @@ import { HandOver } from './hand-over/hand-over.ts'
 import { loopClients } from './hand-over/loop-clients.ts'
 import type { Loop, LoopOptions } from './loop.ts'
 import { Memory } from './memory.ts'
+import { trimNativeHeap } from './native-heap.ts'
 import { NodeLoop } from './node-loop.ts'
 import { onNodeLoop } from './node-tcp-peers.ts'
 import { TlsContext } from './openssl/tls-context.ts'
@@ -75,6 +76,7 @@ export class LinuxIo implements RelayIo {
   readonly #errors = new PeerErrors(this.#memory, this.counters)
   readonly #endpoints = new Endpoints(this.#poller)
   readonly #loop: Loop
+  readonly #ownThread: boolean
   readonly #streams: Streams
   readonly #sessions: DtlsSessions
   readonly #listeners: UdpListeners
@@ -94,6 +96,7 @@ export class LinuxIo implements RelayIo {
 
   constructor({ gather = true, thread }: LinuxIoOptions = {}) {
     this.#sockets.gather = gather
+    this.#ownThread = thread !== undefined
     const loop: LoopOptions = {
       poller: this.#poller,
       turn: (events, now) => this.#turn(events, now),
@@ -169,6 +172,11 @@ export class LinuxIo implements RelayIo {
     const earlier = atMs < this.#wakeAt
     this.#wakeAt = atMs
     if (earlier) this.#loop.wake()
+  }
+
+  /** Once for the process: where the loop has a thread of its own, the control side does it. */
+  trimHeap(): void {
+    if (!this.#ownThread) trimNativeHeap()
   }
 
   setStreamLimits(limits: StreamLimits): void {

@@ -13,11 +13,17 @@ export class RelaySocket {
   readonly kind = 'relay'
   readonly id: number
   readonly socket: UdpSocket
-  readonly errorBudget = new TokenBucket(PEER_ERRORS_PER_SECOND)
+  #errorBudget: TokenBucket | undefined
 
   constructor(id: number, socket: UdpSocket) {
     this.id = id
     this.socket = socket
+  }
+
+  /** Of what ICMP says of its datagrams; most sockets never need it. */
+  get errorBudget(): TokenBucket {
+    this.#errorBudget ??= new TokenBucket(PEER_ERRORS_PER_SECOND)
+    return this.#errorBudget
   }
 }
 

@@ -33,6 +33,7 @@ import type { Memory } from './memory.ts'
 import { readSockaddr, SOCKADDR_BYTES, writeSockaddr } from './sockaddr.ts'
 
 export interface UdpSocketOptions {
+  /** Kept, where the system does not choose the port. */
   readonly bind: TransportAddress
   /** What the kernel may hold each way; the system's limit caps it where the privilege to pass it is missing. */
   readonly bufferBytes: number
@@ -83,7 +84,9 @@ export class UdpSocketFactory {
       checked('bind', bind(fd, this.#memory.address(this.#name), length))
       if (options.shared) this.#set(fd, SOL_SOCKET, SO_REUSEADDR, 0)
       if (options.connect) this.#connect(fd, options.connect)
-      const local = this.#localOf(fd)
+      // The system chooses a port, and the address of a connected socket.
+      const chosen = options.bind.port === 0 || options.connect !== undefined
+      const local = chosen ? this.#localOf(fd) : options.bind
       return new UdpSocket(fd, local, options.keepErrors ?? false)
     } catch (error) {
       close(fd)

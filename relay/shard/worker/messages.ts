@@ -66,7 +66,7 @@ export type Call =
 export type Command =
   | Setting
   | (Call & { readonly call: number })
-  | { readonly kind: 'sync-clock' }
+  | { readonly kind: 'tick' }
   | { readonly kind: 'settle' }
   /** Answered by `adopted`. */
   | { readonly kind: 'adopt'; readonly client: PassedClient }

@@ -82,8 +82,8 @@ class ShardThread {
         this.#shard.adopt(revived(command.client))
         this.#say({ kind: 'adopted' })
         break
-      case 'sync-clock':
-        this.#shard.syncClock()
+      case 'tick':
+        this.#shard.tick()
         break
       case 'settle':
         flushCompileCache()

@@ -9,6 +9,11 @@ import type { Call, Command, Counts, Opened, Report, Result, ThreadData, ThreadM
 
 const THREAD = new URL('./thread.ts', import.meta.url)
 
+/**
+ * Of what is young in V8's heap: a sixteenth of the usual size. The packet path allocates nothing, and requests
+ * cost no more with it; a thread that has opened thousands of allocations takes tens of megabytes less.
+ */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 3 }
 /** A thread whose loop does not turn for so long is stuck. */
 const STUCK_MS = 5_000
 /** Clients that were given to a loop and that it has not looked at. */
@@ -48,7 +53,10 @@ export class WorkerShard {
   constructor(options: WorkerShardOptions) {
     this.#options = options
     const memory = { ...options.memory, gauges: this.gauges.memory }
-    this.#worker = new Worker(THREAD, { workerData: { ...options.data, memory } satisfies ThreadData })
+    this.#worker = new Worker(THREAD, {
+      workerData: { ...options.data, memory } satisfies ThreadData,
+      resourceLimits: RESOURCE_LIMITS,
+    })
     this.started = new Promise((resolve, reject) => {
       this.#worker.on('message', (report: Report) => {
         if (report.kind === 'started') {

@@ -6,6 +6,7 @@ import type { Revocation } from '../../api/revocations.ts'
 import type { BoundListener, ListenerOptions, TlsMaterial } from '../../io/io.ts'
 import { descriptorsOf, ledgerMemory } from '../../io/linux/descriptors.ts'
 import { close } from '../../io/linux/ffi.ts'
+import { trimNativeHeap } from '../../io/linux/native-heap.ts'
 import { nodeCrypto } from '../../io/node-crypto.ts'
 import type { AllocationEnd } from '../../turn/contract.ts'
 import { newPortMap, PORT_MAP_BYTES, releasePortsOf } from '../../turn/relay-ports.ts'
@@ -79,8 +80,9 @@ export class WorkerShards implements Shards {
 
   now = (): number => performance.now()
 
-  syncClock(): void {
-    this.#tell({ kind: 'sync-clock' })
+  tick(): void {
+    this.#tell({ kind: 'tick' })
+    trimNativeHeap()
   }
 
   /** Sockets that there are go to the loops in turn; those without one open their own beside, before anybody reads. */
