@@ -32,6 +32,7 @@ export interface Contender {
 export const CONTENDERS: Readonly<Record<string, () => Contender>> = {
   portable: () => turnfleet('portable'),
   batched: () => turnfleet('batched'),
+  'batched-2': () => turnfleet('batched', 2),
   kernel: () => turnfleet('kernel'),
   coturn: () => coturn,
   pion: () => pion(builtPion()),
@@ -40,9 +41,9 @@ export const CONTENDERS: Readonly<Record<string, () => Contender>> = {
   'floor-runs': () => floor('runs', builtFloor()),
 }
 
-function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contender {
+function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>, workers?: number): Contender {
   return {
-    name: `turnfleet ${datapath}`,
+    name: workers === undefined ? `turnfleet ${datapath}` : `turnfleet ${datapath}, ${workers} loops`,
     start(network, folder, access) {
       const files = writeCertificate(folder, access)
       const config: RelayConfigInput = {
@@ -53,6 +54,7 @@ function turnfleet(datapath: NonNullable<RelayConfigInput['datapath']>): Contend
         credentials: { users: [{ username: CREDENTIAL.username, password: CREDENTIAL.password }] },
         peers: { allow: [network.generatorAddress] },
         datapath,
+        workers,
         limits: {
           allocations: ALLOCATIONS_MAX,
           allocationsPerUser: ALLOCATIONS_MAX,

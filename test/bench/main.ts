@@ -28,6 +28,10 @@ const BENCHMARKS: Readonly<Record<string, { about: string; run: (args: string[])
     about: 'where the CPU time of a data path goes, by perf',
     run: async (args) => (await import('./profile/main.ts')).profile(args),
   },
+  growth: {
+    about: 'the CPU time of a packet with ever more allocations in traffic',
+    run: async (args) => (await import('./growth/main.ts')).growth(args),
+  },
   hold: {
     about:
       'thousands of allocations that begin, rest, are refreshed and expire, and the event loop meanwhile',

@@ -68,14 +68,18 @@ function table(measurements: readonly MemoryMeasurement[]): string {
       'KiB each',
       'KiB each kept 30 s after',
       'KiB each in socket queues',
+      'KiB of a kernel socket',
     ],
-    ...measurements.map(({ transport, server, allocations, bytesEach, bytesKeptEach, kernelBytesEach }) => [
-      transport,
-      server,
-      String(allocations),
-      kib(bytesEach),
-      kib(bytesKeptEach),
-      kib(kernelBytesEach),
-    ]),
+    ...measurements.map(
+      ({ transport, server, allocations, bytesEach, bytesKeptEach, kernelBytesEach, kernelSocketBytes }) => [
+        transport,
+        server,
+        String(allocations),
+        kib(bytesEach),
+        kib(bytesKeptEach),
+        kib(kernelBytesEach),
+        kib(kernelSocketBytes),
+      ],
+    ),
   ])
 }

@@ -37,18 +37,14 @@ export class Flow implements DatagramHandler, Asking {
   #frameStamp: DataView = new DataView(new ArrayBuffer(8))
   readonly #payloadStamp: DataView
 
-  constructor(loop: SocketLoop, options: LoadOptions, arrivals: Arrivals) {
+  constructor(loop: SocketLoop, options: LoadOptions, arrivals: Arrivals, peer: UdpSocket) {
     this.#options = options
     this.#loop = loop
     this.#arrivals = arrivals
     const { server, local, transport, username, password, payloadBytes } = options
     this.#server = parseAddress(server.address, server.port)!
     this.#client = loop.client(local, this.#server, transport, this)
-    this.#peer = loop.open(local, {
-      datagram: (bytes, offset, length) => {
-        if (length === payloadBytes) arrivals.arrived(bytes, offset)
-      },
-    })
+    this.#peer = peer
     this.#turn = new TurnClient({ transport, username, password, crypto: nodeCrypto })
     this.#payload = new Uint8Array(payloadBytes).fill(7)
     this.#payloadStamp = new DataView(this.#payload.buffer)

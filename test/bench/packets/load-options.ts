@@ -9,6 +9,8 @@ export interface LoadOptions {
   readonly password: string
   /** Allocations, each with one peer. */
   readonly flows: number
+  /** Sockets that the flows' peers share; absent: each has its own. */
+  readonly peers?: number
   /** `open`: the flows of the bare forwarder, which speaks no TURN. */
   readonly framing: 'channel' | 'indication' | 'open'
   /** `up`: from clients to peers. */

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { UdpSocket } from '../../../relay/io/linux/udp-socket.ts'
 import { Strangers } from './flood.ts'
 import { Flow } from './flow.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
@@ -22,6 +23,7 @@ class Load {
   readonly #loop = new SocketLoop()
   readonly #flows: Flow[] = []
   #strangers: Strangers | undefined
+  readonly #peers: UdpSocket[] = []
   #now = 0
   #nextFlow = 0
   #lastArrival = 0
@@ -34,7 +36,7 @@ class Load {
   open(): void {
     someAtATime(this.#loop, () => {
       if (this.#flows.length === this.#options.flows) return undefined
-      const flow = new Flow(this.#loop, this.#options, this)
+      const flow = new Flow(this.#loop, this.#options, this, this.#nextPeer())
       this.#flows.push(flow)
       flow.open()
       return flow
@@ -48,6 +50,20 @@ class Load {
 
   get flooded(): number {
     return this.#strangers?.sent ?? 0
+  }
+
+  /** A socket of its own for the peer of a flow, or one that several share. */
+  #nextPeer(): UdpSocket {
+    const { flows, peers = flows, local, payloadBytes } = this.#options
+    const shared = this.#flows.length < peers ? undefined : this.#peers[this.#flows.length % peers]
+    if (shared) return shared
+    const peer = this.#loop.open(local, {
+      datagram: (bytes, offset, length) => {
+        if (length === payloadBytes) this.arrived(bytes, offset)
+      },
+    })
+    this.#peers.push(peer)
+    return peer
   }
 
   /** Offers the load for a time, and waits until nothing more comes. */
