@@ -16,7 +16,7 @@ export class AddressMap {
   readonly #seed: number
   readonly #entriesMax: number
   #mask = SLOTS_MIN - 1
-  #keys = new Uint32Array(SLOTS_MIN * KEY_WORDS)
+  #keys = new Int32Array(SLOTS_MIN * KEY_WORDS)
   #values = new Int32Array(SLOTS_MIN).fill(NOT_FOUND)
   #size = 0
 
@@ -76,7 +76,7 @@ export class AddressMap {
       if (
         keys[at + 5] === address.w3 &&
         keys[at + 1] === tag &&
-        keys[at] === scope &&
+        keys[at] === (scope | 0) &&
         keys[at + 4] === address.w2 &&
         keys[at + 3] === address.w1 &&
         keys[at + 2] === address.w0
@@ -109,7 +109,7 @@ export class AddressMap {
   }
 
   /** The slot that the key at `keys[at]` would have if nothing were in its way. */
-  #homeOf(keys: Uint32Array, at: number): number {
+  #homeOf(keys: Int32Array, at: number): number {
     const hash = this.#hash(
       keys[at]!,
       keys[at + 1]!,
@@ -141,7 +141,7 @@ export class AddressMap {
     const keys = this.#keys
     const values = this.#values
     this.#mask = slots - 1
-    this.#keys = new Uint32Array(slots * KEY_WORDS)
+    this.#keys = new Int32Array(slots * KEY_WORDS)
     this.#values = new Int32Array(slots).fill(NOT_FOUND)
     for (let old = 0; old < values.length; old++) {
       if (values[old] === NOT_FOUND) continue

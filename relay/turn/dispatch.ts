@@ -136,6 +136,6 @@ function checkAllocation(request: AuthenticRequest): Outcome | undefined {
 /** Whether an answer could go to this address: a forged source must not make the relay send to port 0 or to many. */
 function mayAnswer({ family, w0, w1, w2, w3, port }: TransportAddress): boolean {
   if (port === 0) return false
-  if (family === 4) return w3 >>> 24 !== 0 && w3 < 0xe0000000
+  if (family === 4) return w3 >>> 24 !== 0 && w3 >>> 0 < 0xe0000000
   return w0 >>> 24 !== 0xff && (w0 | w1 | w2 | w3) !== 0
 }

@@ -17,7 +17,7 @@ const TWO: readonly TransportAddress[] = [first, second]
 export function embeddedIpv4(address: TransportAddress): readonly TransportAddress[] {
   if (address.family === 4) return NONE
   const { w0, w1, w2, w3 } = address
-  if (w0 === 0 && w1 === 0 && (w2 === 0 || w2 === LOW16 || w2 === 0xffff0000)) return one(w3)
+  if (w0 === 0 && w1 === 0 && (w2 === 0 || w2 === LOW16 || w2 >>> 0 === 0xffff0000)) return one(w3)
   if (w0 >>> 16 === 0x2002) return one(((w0 & LOW16) << 16) | (w1 >>> 16))
   if (w0 === 0x0064ff9b) return nat64(w1, w2, w3)
   if (w0 === 0x20010000) return two(w1, ~w3)

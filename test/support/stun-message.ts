@@ -180,7 +180,7 @@ export function xorAddress({ ip, port }: Endpoint, id: Uint8Array): Buffer {
   const mask = Buffer.concat([uint32(COOKIE), id])
   const value = Buffer.concat([
     Buffer.from([0, v6 ? 2 : 1, 0, 0]),
-    ...(v6 ? [w0, w1, w2, w3] : [w3]).map(uint32),
+    ...(v6 ? [w0, w1, w2, w3] : [w3]).map((word) => uint32(word >>> 0)),
   ])
   for (let i = 4; i < value.length; i++) value[i] = value[i]! ^ mask[i - 4]!
   value.writeUInt16BE(port ^ (COOKIE >>> 16), 2)

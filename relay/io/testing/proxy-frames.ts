@@ -41,7 +41,7 @@ function ipBytes(text: string): Buffer {
   const words = family === 4 ? [w3] : [w0, w1, w2, w3]
   const bytes = Buffer.alloc(words.length * 4)
   words.forEach((word, i) => {
-    bytes.writeUInt32BE(word, i * 4)
+    bytes.writeInt32BE(word, i * 4)
   })
   return bytes
 }

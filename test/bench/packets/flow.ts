@@ -55,7 +55,7 @@ export class Flow implements DatagramHandler, Asking {
       const { w3, port } = this.#peer.local
       const request = Buffer.alloc(10)
       OPEN.copy(request)
-      request.writeUInt32BE(w3, 4)
+      request.writeInt32BE(w3, 4)
       request.writeUInt16BE(port, 8)
       this.#client.send(request)
       return
