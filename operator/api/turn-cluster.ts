@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { clusterLimits } from './limits.ts'
+import { network } from './network.ts'
 import { namedPeers, peers } from './peers.ts'
 import { furtherRealms } from './realms.ts'
 import type { turnClusterStatus } from './status.ts'
@@ -53,42 +54,6 @@ export const DEFAULT_LISTENERS = [
 
 /** Added to `DEFAULT_LISTENERS` where `tls` is set. */
 export const DEFAULT_TLS_LISTENER = { name: 'tls', protocol: 'TLS', port: 443 } as const
-
-const addressSource = z.enum(['NodeAnnotation', 'NodeExternalIP', 'NodeInternalIP'])
-
-const relayPorts = z.object({
-  min: port.default(49152).describe('First port of the range.'),
-  max: port.default(65535).describe('Last port of the range.'),
-})
-
-const network = z.object({
-  mode: z
-    .enum(['HostNetwork'])
-    .default('HostNetwork')
-    .describe(
-      'How relays reach the network. HostNetwork: one relay a node, on the addresses of the node itself.',
-    ),
-  relayPorts: relayPorts
-    .prefault({})
-    .describe('UDP ports that allocations are given, on every relay. Each allocation takes one.'),
-  addressSources: z
-    .array(addressSource)
-    .min(1)
-    .max(8)
-    .default(['NodeAnnotation', 'NodeExternalIP'])
-    .describe(
-      'Where the public addresses of a relay come from; the first source that has one wins. NodeAnnotation: ' +
-        'turnfleet.dev/public-address on the node. NodeExternalIP and NodeInternalIP: the addresses in the status ' +
-        'of the node; an internal address is used only when this list names it.',
-    ),
-  families: z
-    .array(z.enum(['IPv4', 'IPv6']))
-    .min(1)
-    .max(2)
-    .default(['IPv4', 'IPv6'])
-    .meta({ 'x-kubernetes-list-type': 'set' })
-    .describe('Address families that relays offer, where their nodes have them.'),
-})
 
 const tls = z.object({
   secretName: secretName.describe('Secret of type kubernetes.io/tls in the same namespace.'),

@@ -36,6 +36,7 @@ test('the configuration is one that a relay takes, with every limit of the spec 
     peers: { mode: 'Private' as const, allow: ['10.0.0.0/8'], deny: ['10.1.0.0/16'], tcp: true },
     drain: { maxDuration: '10m' },
     datapath: 'Portable' as const,
+    network: { dscp: 'Clear' as const },
   }
   const config = relayConfig.parse(relayConfigFor(turnCluster(spec), PLACE))
   assert.equal(config.limits.allocations, 50)
@@ -45,6 +46,7 @@ test('the configuration is one that a relay takes, with every limit of the spec 
   assert.equal(config.peers.tcp, true)
   assert.equal(config.drain.maxDurationSeconds, 600)
   assert.equal(config.datapath, 'portable')
+  assert.equal(config.dscp, 'clear')
   assert.equal(config.relay.addressesFile, '/addresses')
 })
 

@@ -69,6 +69,7 @@ export function relayConfigFor(cluster: Pick<TurnCluster, 'spec'>, place: RelayP
     drain: { maxDurationSeconds: durationSeconds(spec.drain.maxDuration) },
     datapath: DATAPATHS[spec.datapath],
     ...(place.handOverSocket !== undefined && { handOver: { socket: place.handOverSocket } }),
+    dscp: DSCP[spec.network.dscp],
     ...(place.control && { control: place.control }),
     ...(place.operator && { operator: place.operator }),
     ...(place.identity && { identity: place.identity }),
@@ -84,6 +85,7 @@ function relayLimits({ allocationsPerRelay, ...limits }: TurnCluster['spec']['li
 
 const MODES = { Public: 'public', Private: 'private' } as const
 const DATAPATHS = { Auto: 'auto', Portable: 'portable', Batched: 'batched', Kernel: 'kernel' } as const
+const DSCP = { Keep: 'keep', Clear: 'clear' } as const
 const PROTOCOLS = { UDP: 'udp', TCP: 'tcp', TLS: 'tls', DTLS: 'dtls' } as const
 
 /** On the port of the first UDP listener that clients reach directly and the alternate one, and the addresses that the relay finds. */

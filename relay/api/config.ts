@@ -151,6 +151,12 @@ const relayConfigFields = z.strictObject({
     .describe(
       'How packets are moved. auto is batched on Linux, and portable where that cannot be had, which the log says; batched makes fewer system calls, uses every core, speaks DTLS, and tells clients what ICMP says of their peers (RFC 8656 §11.5); portable works everywhere; kernel has an eBPF program forward what it may, on Linux 6.6 and later with the capabilities BPF, NET_ADMIN and PERFMON, and is batched without them.',
     ),
+  dscp: z
+    .enum(['keep', 'clear'])
+    .default('keep')
+    .describe(
+      'DSCP of relayed datagrams, on the data paths batched and kernel: keep lets them go on with the one that they came with, but for those of network control (48 to 63); clear sends all as best effort. ECN is kept in any case (RFC 8656 §14).',
+    ),
 })
 
 /** The whole file; the refinement holds what no single field shows. */

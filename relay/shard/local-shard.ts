@@ -49,7 +49,7 @@ export class LocalShard implements Shards {
       ...shared,
     })
     this.#shard = new Shard({ io, machine: this.#machine, unixMs, onEvent, onPass })
-    io.setStreamLimits(streamLimits(config))
+    this.#configureIo(config)
   }
 
   start(): void {
@@ -74,7 +74,7 @@ export class LocalShard implements Shards {
 
   configure(config: RelayConfig, host: HostAddresses): void {
     this.#machine.updateConfig(turnServerConfig(config, host))
-    this.#io.setStreamLimits(streamLimits(config))
+    this.#configureIo(config)
   }
 
   setDrain(alternates: readonly Alternate[] | undefined): void {
@@ -147,6 +147,11 @@ export class LocalShard implements Shards {
       loopTimes: newLoopTimes(),
       problems: [],
     }
+  }
+
+  #configureIo(config: RelayConfig): void {
+    this.#io.setStreamLimits(streamLimits(config))
+    this.#io.keepDscp?.(config.dscp === 'keep')
   }
 }
 

@@ -10,10 +10,12 @@ import { started, udpPeer } from '../../testing/setup.ts'
 import { LinuxIo } from '../linux-io.ts'
 import { DTLS1_2_VERSION } from '../openssl/constants.ts'
 import { openSessions } from '../openssl/tls-session.ts'
+import { SendQueue } from '../send-queue.ts'
 import { DtlsClient } from '../testing/dtls-client.ts'
 
 const DTLS1_VERSION = 0xfeff
 const RECORD_CLIENT_HELLO = 22
+const EF_ECT_1 = (46 << 2) | 1
 
 describe('DTLS', { timeout: 30_000 }, () => {
   let material: TlsMaterial
@@ -46,6 +48,26 @@ describe('DTLS', { timeout: 30_000 }, () => {
     assert.equal(link!.local.port, port)
     assert.equal(link!.serverName, 'turn.example.org')
   })
+
+  for (const host of ['127.0.0.1', '::1'] as const) {
+    it(`gives application data the DSCP and ECN of its datagram, both ways, and its own messages none, on ${host} (RFC 8656 §14)`, async (t) => {
+      const { io, seen } = started(t, () => new LinuxIo())
+      const pushed = t.mock.method(SendQueue.prototype, 'push').mock
+      const classes = () => pushed.calls.map((call) => call.arguments[5] ?? 0)
+      seen.onClientData = (...data) => io.sendToClient(...data)
+      io.setTls(material)
+      const { port } = await io.listen({ protocol: 'dtls', address: host, port: 0 })
+      const client = await DtlsClient.connect(t, port, { host, trafficClass: EF_ECT_1 })
+      const handshake = classes()
+      assert.ok(handshake.length > 0 && handshake.every((each) => each === 0))
+      await client.exchange(randomBytes(100))
+      assert.deepEqual(classes().slice(handshake.length), [EF_ECT_1])
+      assert.deepEqual(
+        seen.client.map(({ trafficClass }) => trafficClass),
+        [EF_ECT_1],
+      )
+    })
+  }
 
   it('keeps nothing for a client that has not sent a cookie back (RFC 6347 §4.2.1)', async (t) => {
     const { io, port } = await echoing(t)

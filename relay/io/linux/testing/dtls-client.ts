@@ -14,6 +14,7 @@ import {
   contextSetOptions,
   sslNew,
 } from '../openssl/ffi.ts'
+import { classedSocket } from './classed-socket.ts'
 
 const library = koffi.load(null)
 const dtlsClientMethod: () => number = library.func('uintptr_t DTLS_client_method()')
@@ -40,6 +41,8 @@ export interface DtlsClientOptions {
   readonly preface?: Uint8Array
   /** The UDP port of the client; 0: any. */
   readonly from?: number
+  /** DSCP and ECN of all that it sends. */
+  readonly trafficClass?: number
   readonly alpn?: string
   readonly serverName?: string
   /** The newest version that is offered. */
@@ -110,9 +113,12 @@ export class DtlsClient {
   static async open(t: Scope, port: number, options: DtlsClientOptions = {}): Promise<DtlsClient> {
     const client = new DtlsClient(options)
     t.after(() => client.close())
-    client.socket.bind(options.from ?? 0, options.host ?? '127.0.0.1')
-    await once(client.socket, 'listening')
-    client.socket.connect(port, options.host ?? '127.0.0.1')
+    const { host = '127.0.0.1', from = 0, trafficClass } = options
+    const listening = once(client.socket, 'listening')
+    if (trafficClass === undefined) client.socket.bind(from, host)
+    else client.socket.bind({ fd: classedSocket(host, from, trafficClass), exclusive: true })
+    await listening
+    client.socket.connect(port, host)
     await once(client.socket, 'connect')
     client.#go()
     return client
