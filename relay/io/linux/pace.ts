@@ -10,9 +10,9 @@ const REST_MIN_MS = 0.02
 const WINDOW_MS = 10
 
 /**
- * How long a loop rests between two turns. A wake-up costs as much as several packets, and what came meanwhile
- * leaves in longer runs; so under load the loop takes fewer and larger turns, as a network card moderates its
- * interrupts. Below the rate from which that pays, nothing waits.
+ * How long a loop rests where it would wait between two turns. A wake-up costs as much as several packets, and what
+ * came meanwhile leaves in longer runs; so under load the loop takes fewer and larger turns, as a network card
+ * moderates its interrupts. Below the rate from which that pays, nothing waits.
  */
 export class Pace {
   #windowStart = 0

@@ -63,33 +63,34 @@ export class WorkerLoop implements Loop {
   }
 
   #slice(): void {
-    const { poller, turn, deadline, afterTurn, nodeInUse, observe } = this.#options
+    const { turn, deadline, afterTurn, nodeInUse, observe, poller } = this.#options
     let now = performance.now()
     let wokeAt = this.#wokeAt ?? now
+    let restMs = 0
     const end = nodeInUse() ? now : now + SLICE_MS
     const longest = this.#nodeFirst ? 0 : nodeInUse() ? NODE_WAIT_MAX_MS : WAIT_MAX_MS
     this.#nodeFirst = false
     do {
       observe(now - wokeAt)
-      const wait = Math.max(0, Math.min(longest, deadline() - now))
-      const events = poller.wait(Math.ceil(wait))
+      const events = this.#wait(Math.max(0, Math.min(longest, deadline() - now)), restMs)
       wokeAt = performance.now()
       const messages = turn(events, wokeAt)
       afterTurn()
       now = performance.now()
-      const rested = this.#rest(messages, wokeAt, now)
-      now += rested
-      wokeAt += rested
+      restMs = this.#pace.restMs(messages, wokeAt, now)
     } while (this.#running && !poller.kicked && !this.#nodeFirst && now < end)
     this.#wokeAt = wokeAt
     if (this.#running) this.#soon()
   }
 
-  /** Lets messages gather where they come fast enough; returns how long that took, in milliseconds. */
-  #rest(messages: number, start: number, now: number): number {
-    const restMs = this.#pace.restMs(messages, start, now)
-    if (restMs === 0) return 0
-    usleep(restMs * 1000)
-    return performance.now() - now
+  /** Where nothing has come yet, rests before it waits. */
+  #wait(waitMs: number, restMs: number): number {
+    const { poller } = this.#options
+    if (restMs > 0) {
+      const events = poller.wait(0)
+      if (events > 0) return events
+      usleep(restMs * 1000)
+    }
+    return poller.wait(Math.ceil(waitMs))
   }
 }
