@@ -5,13 +5,15 @@ import type { TransportAddress } from '../../../relay/stun/address.ts'
 import { parseAddress } from '../../../relay/stun/address-text.ts'
 import { ATTRIBUTE } from '../../../relay/stun/attribute-types.ts'
 import { writeChannelHeader } from '../../../relay/stun/channel-data.ts'
-import { CLASS, METHOD } from '../../../relay/stun/methods.ts'
+import { CLASS, METHOD, messageType } from '../../../relay/stun/methods.ts'
+import { ATTRIBUTE_HEADER_BYTES, HEADER_BYTES, padded } from '../../../relay/stun/wire.ts'
 import { StunWriter } from '../../../relay/stun/writer.ts'
 import type { LoadOptions } from './load-options.ts'
 import type { ClientSide, DatagramHandler, SocketLoop } from './socket-loop.ts'
 import type { Asking } from './some-at-a-time.ts'
 
 const CHANNEL = 0x4000
+const DATA_INDICATION = messageType(METHOD.Data, CLASS.Indication)
 const CHANNEL_HEADER_BYTES = 4
 const OPEN = Buffer.from('OPEN')
 
@@ -84,13 +86,27 @@ export class Flow implements DatagramHandler, Asking {
   datagram(bytes: Uint8Array, offset: number, length: number): void {
     if (this.settled) {
       if (length >= this.#payload.length)
-        this.#arrivals.arrived(bytes, offset + length - this.#payload.length)
+        this.#arrivals.arrived(bytes, this.#payloadAt(bytes, offset, length))
     } else if (this.#options.framing === 'open') {
       this.#begin(parseAddress(this.#options.server.address, bytes[offset]! * 256 + bytes[offset + 1]!)!)
     } else {
       this.#turn.handleData(bytes, offset, length, performance.now())
       this.#pump()
     }
+  }
+
+  /** Servers differ in what follows the payload in a Data indication. */
+  #payloadAt(bytes: Uint8Array, offset: number, length: number): number {
+    const end = offset + length
+    if (bytes[offset] === 0 && bytes[offset + 1] === DATA_INDICATION) {
+      for (let at = offset + HEADER_BYTES; at + ATTRIBUTE_HEADER_BYTES <= end; ) {
+        const size = bytes[at + 2]! * 256 + bytes[at + 3]!
+        at += ATTRIBUTE_HEADER_BYTES
+        if (bytes[at - 3] === ATTRIBUTE.Data && size === this.#payload.length) return at
+        at += padded(size)
+      }
+    }
+    return end - this.#payload.length
   }
 
   #pump(): void {

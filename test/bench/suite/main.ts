@@ -50,9 +50,9 @@ export async function all(args: string[]): Promise<void> {
   }
   requirePrograms('turnserver', 'taskset', 'ip')
   let results = resultsHere(values.fresh)
-  const network = benchNetwork()
-  try {
-    for (const part of parts) {
+  for (const part of parts) {
+    const network = benchNetwork({ wire: PARTS[part]?.wire ?? false })
+    try {
       for (let run = 1; run <= runs; run++) {
         const samples = await measured(part, {
           network,
@@ -64,9 +64,9 @@ export async function all(args: string[]): Promise<void> {
         results = merged(results, part, head, samples, values.add || run > 1)
         writeResults(RESULTS_FILE, results)
       }
+    } finally {
+      network.remove()
     }
-  } finally {
-    network.remove()
   }
 }
 

@@ -8,6 +8,7 @@ import { measureAt } from '../packets/highest-rate.ts'
 import type { Flood } from '../packets/load-options.ts'
 import { type Measurement, measure } from '../packets/measure.ts'
 import type { Load } from '../packets/options.ts'
+import { withProgramStatistics } from '../program-statistics.ts'
 import { measureStreams } from '../streams/measure.ts'
 import type { Entry, Figures, Sample } from './results.ts'
 
@@ -33,6 +34,8 @@ export const MEASURES: Readonly<Record<string, Measure>> = {
   cycles,
   memory,
   latency,
+  growth,
+  kernel,
   flood,
 }
 
@@ -43,6 +46,11 @@ const HIGHEST_SECONDS = 1
 const CALLS_PER_SECOND = 20_000
 const FLOOD_PER_SECOND = 40_000
 const MEMORY_ALLOCATIONS = [1_000, 5_000, 10_000]
+const GROWTH_ALLOCATIONS = [100, 1_000, 10_000]
+const GROWTH_PER_SECOND = 60_000
+/** Beyond it flows share one, as a process may not open sockets without end. */
+const PEERS_MAX = 1_000
+const KERNEL_PER_SECOND = 100_000
 /** Until then the relay tells how its loop does, which takes CPU time itself. */
 const REST_SECONDS = 1
 
@@ -88,9 +96,12 @@ async function* packets(context: SuiteContext): AsyncGenerator<Sample> {
 
 async function* streams(context: SuiteContext): AsyncGenerator<Sample> {
   const certificate = await selfSigned('bench.example.org')
-  for (const transport of ['tcp', 'tls'] as const) {
-    if (!context.wanted(transport)) continue
-    const load = { flows: 16, window: 4, payloadBytes: 160, seconds: context.seconds }
+  const cases = (['tcp', 'tls'] as const).flatMap((transport) =>
+    [1, 4].map((window) => ({ transport, window, name: `${transport}, ${window} under way` })),
+  )
+  for (const { transport, window, name } of cases) {
+    if (!context.wanted(name)) continue
+    const load = { flows: 16, window, payloadBytes: 160, seconds: context.seconds }
     for (const contender of contenders(context, 'batched,coturn')) {
       const access = { transport, ...certificate }
       const { packetsPerSecond, packetsPerCpuSecond } = await measureStreams(
@@ -99,7 +110,7 @@ async function* streams(context: SuiteContext): AsyncGenerator<Sample> {
         access,
         load,
       )
-      yield sample(transport, contender, { packetsPerSecond, packetsPerCpuSecond })
+      yield sample(name, contender, { packetsPerSecond, packetsPerCpuSecond })
     }
   }
 }
@@ -151,6 +162,38 @@ async function* latency(context: SuiteContext): AsyncGenerator<Sample> {
   }
 }
 
+async function* growth(context: SuiteContext): AsyncGenerator<Sample> {
+  for (const burst of [1, 4]) {
+    for (const flows of GROWTH_ALLOCATIONS) {
+      const name = `${flows} allocations, ${burst > 1 ? `bursts of ${burst}` : 'single packets'}`
+      if (!context.wanted(name)) continue
+      const shape = { ...CALL, burst, flows, peers: Math.min(flows, PEERS_MAX) }
+      const load = { ...loadOf(context.network, shape), seconds: context.seconds }
+      for (const contender of contenders(context, 'batched,coturn')) {
+        const measured = await measure(contender, context.network, {
+          ...load,
+          packetsPerSecond: GROWTH_PER_SECOND,
+        })
+        yield sample(name, contender, packetFigures(measured))
+      }
+    }
+  }
+}
+
+async function* kernel(context: SuiteContext): AsyncGenerator<Sample> {
+  for (const shape of SHAPES.filter(({ burst }) => burst > 1)) {
+    const name = nameOf(shape)
+    if (!context.wanted(name)) continue
+    const load = { ...loadOf(context.network, shape), seconds: context.seconds }
+    for (const contender of contenders(context, 'kernel,coturn')) {
+      const measured = await withProgramStatistics(() =>
+        measure(contender, context.network, { ...load, packetsPerSecond: KERNEL_PER_SECOND }),
+      )
+      yield sample(name, contender, packetFigures(measured))
+    }
+  }
+}
+
 async function* flood(context: SuiteContext): AsyncGenerator<Sample> {
   const load = { ...loadOf(context.network, CALL), seconds: context.seconds }
   const alone = new Map<string, Measurement>()
@@ -183,8 +226,14 @@ function sample(name: string, contender: Contender, figures: Figures): Sample {
   return { case: name, server: contender.name, figures }
 }
 
-function packetFigures({ sentPerSecond, cpuMicrosecondsPerPacket, lossShare, latency: times }: Measurement) {
-  return { sentPerSecond, cpuMicroseconds: cpuMicrosecondsPerPacket, lossPercent: lossShare * 100, ...times }
+function packetFigures(measured: Measurement): Figures {
+  return {
+    sentPerSecond: measured.sentPerSecond,
+    cpuMicroseconds: measured.cpuMicrosecondsPerPacket,
+    coreMicroseconds: measured.coreMicrosecondsPerPacket,
+    lossPercent: measured.lossShare * 100,
+    ...measured.latency,
+  }
 }
 
 function nameOf({ framing, payloadBytes, flows, burst }: Shape): string {
