@@ -2,16 +2,14 @@ import type { TransportAddress } from '../../../stun/address.ts'
 import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../../turn/contract.ts'
 import type { Adoption, PassedClient, PassedDatagram, SharedSocket } from '../../adoption.ts'
 import type { IoHandler } from '../../io.ts'
+import type { Datagrams } from '../datagrams.ts'
 import type { Streams } from '../streams/streams.ts'
-import type { UdpListeners } from '../udp-listeners.ts'
-import type { ClientSockets } from './client-sockets.ts'
 
 /** Clients that have come from other loops and have sockets of their own: the kernel looks through those of a port. */
 const ADOPTED_MAX = 4_096
 
 interface ClientAdoptionOptions {
-  readonly listeners: UdpListeners
-  readonly clients: ClientSockets
+  readonly datagrams: Datagrams
   readonly streams: Streams
   readonly handler: () => IoHandler
 }
@@ -25,11 +23,11 @@ export class ClientAdoption implements Adoption {
   }
 
   setListeners(listeners: readonly SharedSocket[]): void {
-    this.#options.clients.neighbours = listeners
+    this.#options.datagrams.clients.neighbours = listeners
   }
 
   give(link: number, client: TransportAddress, bytes: Uint8Array): PassedClient | undefined {
-    const listener = this.#options.listeners.get(link)
+    const listener = this.#options.datagrams.listeners.get(link)
     if (!listener) return this.#options.streams.give(link, bytes)
     return { transport: 'udp', local: listener.socket.local, client, bytes }
   }
@@ -43,7 +41,8 @@ export class ClientAdoption implements Adoption {
   }
 
   #hear({ local, client, bytes }: PassedDatagram): void {
-    const { listeners, clients, handler } = this.#options
+    const { datagrams, handler } = this.#options
+    const { listeners, clients } = datagrams
     const listener = listeners.all().find(({ udp, socket }) => udp >= 0 && socket.local.equals(local))
     if (!listener || clients.count >= ADOPTED_MAX) return
     const link = listener.udp

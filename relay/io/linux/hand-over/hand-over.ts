@@ -1,13 +1,9 @@
 import { formatIp } from '../../../stun/address-text.ts'
 import type { HandedListeners, ListenerHandOver, ListeningSocket } from '../../hand-over.ts'
 import type { IoHandler } from '../../io.ts'
-import type { DatagramReader } from '../datagram-reader.ts'
-import type { DtlsSessions } from '../dtls/dtls-sessions.ts'
+import type { Datagrams } from '../datagrams.ts'
 import type { Endpoints } from '../endpoints.ts'
-import type { RelaySockets } from '../relay-sockets.ts'
 import type { Streams } from '../streams/streams.ts'
-import type { UdpListeners } from '../udp-listeners.ts'
-import type { UdpSocketFactory } from '../udp-socket.ts'
 import type { ClientSockets } from './client-sockets.ts'
 
 /** Sockets that are opened between two turns of the loop. */
@@ -16,14 +12,9 @@ const CLIENTS_AT_ONCE = 64
 const ROUNDS_MAX = 32
 
 interface HandOverOptions {
-  readonly clients: ClientSockets
-  readonly sockets: UdpSocketFactory
-  readonly listeners: UdpListeners
+  readonly datagrams: Datagrams
   readonly streams: Streams
-  readonly sessions: DtlsSessions
   readonly endpoints: Endpoints
-  readonly reader: DatagramReader
-  readonly relays: RelaySockets
   readonly handler: () => IoHandler
   /** Lets Node's loop of the thread turn soon. */
   readonly turnNode: () => void
@@ -34,16 +25,18 @@ interface HandOverOptions {
 /** Hands the listening sockets of one loop over to another process; see `ListenerHandOver`. */
 export class HandOver implements ListenerHandOver {
   readonly #options: HandOverOptions
+  readonly #datagrams: Datagrams
   readonly #clients: ClientSockets
   #released = false
 
   constructor(options: HandOverOptions) {
     this.#options = options
-    this.#clients = options.clients
+    this.#datagrams = options.datagrams
+    this.#clients = options.datagrams.clients
   }
 
   async prepare(): Promise<void> {
-    for (const listener of this.#options.listeners.all()) this.#guard(() => this.#clients.begin(listener))
+    for (const listener of this.#datagrams.listeners.all()) this.#guard(() => this.#clients.begin(listener))
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const missing = this.#clients.missing()
       if (missing.length === 0) return
@@ -64,7 +57,8 @@ export class HandOver implements ListenerHandOver {
    * holds nothing of theirs.
    */
   release(): HandedListeners {
-    const { listeners, streams, sessions, sockets, endpoints, reader } = this.#options
+    const { listeners, sessions, sockets, reader } = this.#datagrams
+    const { streams, endpoints } = this.#options
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const missing = this.#clients.missing()
       this.#guard(() => {
@@ -97,18 +91,20 @@ export class HandOver implements ListenerHandOver {
   }
 
   acceptCookies(secrets: readonly Uint8Array[]): void {
-    this.#options.sessions.cookies.accept(secrets)
+    this.#datagrams.sessions.cookies.accept(secrets)
   }
 
   resume(): void {
     if (!this.#released) return
     this.#released = false
-    const { listeners, streams, endpoints } = this.#options
+    const { listeners } = this.#datagrams
+    const { streams, endpoints } = this.#options
     for (const endpoint of [...listeners.endpoints, ...streams.listeners]) endpoints.add(endpoint)
   }
 
   finish(): void {
-    const { listeners, streams } = this.#options
+    const { listeners } = this.#datagrams
+    const { streams } = this.#options
     this.#settle()
     for (const { socket } of listeners.endpoints) socket.close()
     for (const listener of listeners.all()) listener.others = []
@@ -118,9 +114,9 @@ export class HandOver implements ListenerHandOver {
 
   /** Gives all that came in its effect, relay sockets included. */
   #settle(): void {
-    const { handler, relays, settle } = this.#options
+    const { handler, settle } = this.#options
     handler().batchEnd()
-    relays.answer(handler())
+    this.#datagrams.relays.answer(handler())
     settle()
   }
 
