@@ -75,6 +75,10 @@ export const epollWaitAsync: (
 ) => void = epollWaitFunction.async
 /** Rests the thread; nothing but a signal ends it early. */
 export const usleep: (microseconds: Int) => Int = library.func('int usleep(uint32_t)')
+/** Of calls that the C library has no function for. */
+export const syscall: (number: Int, first: Int, second: Int, third: Int, fourth: Int) => Int = library.func(
+  'long syscall(long, int, uintptr_t, uint32_t, uint32_t)',
+)
 export const prctl: (option: Int, value: Int) => Int = library.func('int prctl(int, ulong)')
 const eventfdFunction = library.func('int eventfd(uint32_t, int)')
 export function eventfd(initial: Int, flags: Int): Int {

@@ -78,7 +78,12 @@ export class LinuxIo implements RelayIo {
       deadline: () => this.#deadline(),
     }
     this.#loop = thread
-      ? new WorkerLoop({ ...loop, ...thread, nodeInUse: () => this.#peers.inUse || this.#streams.bridging })
+      ? new WorkerLoop({
+          ...loop,
+          ...thread,
+          memory: this.#memory,
+          nodeInUse: () => this.#peers.inUse || this.#streams.bridging,
+        })
       : new NodeLoop(loop)
     const shared = {
       memory: this.#memory,

@@ -1,7 +1,9 @@
 import { PR_SET_TIMERSLACK } from './constants.ts'
 import { prctl, usleep } from './ffi.ts'
 import type { Loop, LoopOptions } from './loop.ts'
+import type { Memory } from './memory.ts'
 import { Pace } from './pace.ts'
+import { askForShortSlices } from './short-slices.ts'
 
 /** After so long in a row Node's loop of the thread turns once, for messages and what else it has to do. */
 const SLICE_MS = 50
@@ -13,6 +15,7 @@ const TIMER_SLACK_NS = 2000
 const NODE_WAIT_MAX_MS = 1
 
 export interface WorkerLoopOptions extends LoopOptions {
+  readonly memory: Memory
   /** Called after each turn, twice a second at least. */
   readonly afterTurn: () => void
   readonly nodeInUse: () => boolean
@@ -39,6 +42,7 @@ export class WorkerLoop implements Loop {
   start(): void {
     this.#running = true
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
+    askForShortSlices(this.#options.memory)
     this.#soon()
   }
 
