@@ -106,10 +106,17 @@ export async function applyFleet({ world, ice }: Story): Promise<void> {
   assert.match(urls, /^turn:.*:3478\?transport=udp$/m)
   assert.match(urls, /^turn:.*:443\?transport=tcp$/m)
   assert.match(urls, /^turns:.*:443\?transport=tcp$/m)
-  for (const size of await residentMiB('/app/relay/main.ts')) {
-    figure('relay at rest', size, 'MiB')
-    assert.ok(size <= RELAY_MIB_MAX)
-  }
+  for (const size of await relaysAtRest()) figure('relay at rest', size, 'MiB')
+}
+
+/** What a start takes beyond that, such as what V8's compilers had, a relay gives back within some seconds. */
+function relaysAtRest(): Promise<number[]> {
+  return until(`every relay takes ${RELAY_MIB_MAX} MiB at most`, async () => {
+    const sizes = await residentMiB('/app/relay/main.ts')
+    const most = Math.max(...sizes)
+    if (most > RELAY_MIB_MAX) throw new Error(`one takes ${most} MiB`)
+    return sizes
+  })
 }
 
 function imageValue(reference: string): { repository: string; tag: string } {
