@@ -7,6 +7,7 @@ import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
 import { measureCycles } from '../cycles/measure.ts'
 import type { BenchNetwork } from '../network.ts'
 import { namedContenders } from '../options.ts'
+import type { Flood, LoadOptions } from '../packets/load-options.ts'
 import { measure } from '../packets/measure.ts'
 import { measureStreams } from '../streams/measure.ts'
 import type { Frame } from './groups.ts'
@@ -14,6 +15,9 @@ import { record } from './record.ts'
 
 const PACKETS_PER_SECOND = 80_000
 const LOAD_SECONDS = 10
+/** Beside packets of calls. */
+const FLOOD_PER_SECOND = 40_000
+const CALLS_PER_SECOND = 20_000
 /** Until then servers start, and what is compiled while it runs has been. */
 const BEFORE_MS = 7_000
 const RECORD_SECONDS = 4
@@ -29,6 +33,9 @@ export const PATHS: Readonly<Record<string, { readonly server: string; readonly 
   tls: { server: 'batched', load: (contender, network) => stream('tls', contender, network) },
   cycles: { server: 'batched', load: cycles },
   coturn: { server: 'coturn', load: packets },
+  'flood-allocate': { server: 'batched', load: (...of) => strangers('allocate', ...of) },
+  'flood-binding': { server: 'batched', load: (...of) => strangers('binding', ...of) },
+  'flood-garbage': { server: 'batched', load: (...of) => strangers('garbage', ...of) },
 }
 
 /** Where the server of a path spends its time under its load. */
@@ -61,7 +68,16 @@ function named(contender: Contender, pidFile: string): Contender {
 }
 
 function packets(contender: Contender, network: BenchNetwork): Promise<unknown> {
-  return measure(contender, network, {
+  return measure(contender, network, callsOf(network))
+}
+
+function strangers(kind: Flood['kind'], contender: Contender, network: BenchNetwork): Promise<unknown> {
+  const calls = { ...callsOf(network), burst: 1, packetsPerSecond: CALLS_PER_SECOND }
+  return measure(contender, network, { ...calls, flood: { kind, packetsPerSecond: FLOOD_PER_SECOND } })
+}
+
+function callsOf(network: BenchNetwork): LoadOptions {
+  return {
     server: { address: network.serverAddress, port: PORT },
     local: network.generatorAddress,
     username: CREDENTIAL.username,
@@ -75,7 +91,7 @@ function packets(contender: Contender, network: BenchNetwork): Promise<unknown> 
     packetsPerSecond: PACKETS_PER_SECOND,
     warmUpSeconds: 3,
     seconds: LOAD_SECONDS,
-  })
+  }
 }
 
 async function stream(
