@@ -3,7 +3,7 @@ export const FEATURE = { PasswordAlgorithms: 1, UsernameAnonymity: 2 } as const
 
 const PREFIX = 'obMatJos2'
 /** Characters of a nonce cookie: the prefix and 24 bits in base64. */
-const COOKIE_CHARACTERS = 13
+export const COOKIE_CHARACTERS = 13
 const KNOWN = FEATURE.PasswordAlgorithms | FEATURE.UsernameAnonymity
 
 /**

@@ -23,6 +23,9 @@ const MESSAGE_BYTES_MAX = 2048
 const SHA1_BYTES = 20
 const SHA256_BYTES = 32
 const ENCODER = new TextEncoder()
+const NO_BYTES = new Uint8Array(0)
+/** Up to so many bytes a loop is faster than a call of the engine. */
+const LOOP_BYTES_MAX = 128
 
 /** A transaction id as three 32-bit words; `StunReader` is one. */
 export interface TransactionWords {
@@ -48,10 +51,18 @@ export interface FinishOptions {
  */
 export class StunWriter {
   readonly #scratch: Uint8Array
+  readonly #slabBytes: number
+  #slab = NO_BYTES
+  #slabUsed = 0
   #length = 0
 
-  constructor(maxBytes: number = MESSAGE_BYTES_MAX) {
+  /**
+   * With `slabBytes`, finished messages share buffers of that size: for one who writes many that are soon forgotten,
+   * since most of what a buffer of its own costs is to make it and to free it.
+   */
+  constructor(maxBytes: number = MESSAGE_BYTES_MAX, slabBytes = 0) {
     this.#scratch = new Uint8Array(maxBytes)
+    this.#slabBytes = slabBytes
   }
 
   /** Starts a message with a transaction id of twelve bytes. */
@@ -81,7 +92,7 @@ export class StunWriter {
 
   addBytes(type: number, value: Uint8Array): this {
     const at = this.#reserve(type, value.length)
-    this.#scratch.set(value, at)
+    copy(value, value.length, this.#scratch, at)
     return this
   }
 
@@ -138,11 +149,11 @@ export class StunWriter {
   }
 
   addErrorCode(code: number, reason = ''): this {
-    const phrase = ENCODER.encode(reason)
+    const phrase = reason === '' ? NO_BYTES : ENCODER.encode(reason)
     const at = this.#reserve(ATTRIBUTE.ErrorCode, 4 + phrase.length)
     this.#scratch[at + 2] = Math.floor(code / 100)
     this.#scratch[at + 3] = code % 100
-    this.#scratch.set(phrase, at + 4)
+    copy(phrase, phrase.length, this.#scratch, at + 4)
     return this
   }
 
@@ -175,7 +186,7 @@ export class StunWriter {
     return this
   }
 
-  /** Closes the message and returns it as a buffer of its own. */
+  /** Closes the message and returns it: nobody else writes there. */
   finish(options: FinishOptions = {}): Uint8Array {
     const { crypto } = options
     if (options.integrityKey !== undefined && crypto !== undefined) {
@@ -192,7 +203,19 @@ export class StunWriter {
       const at = this.#reserve(ATTRIBUTE.Fingerprint, 4)
       writeUint32(this.#scratch, at, crc32(this.#scratch, 0, covered) ^ FINGERPRINT_XOR)
     }
-    return this.#scratch.slice(0, this.#length)
+    return this.#slabBytes === 0 ? this.#scratch.slice(0, this.#length) : this.#copyIntoSlab()
+  }
+
+  #copyIntoSlab(): Uint8Array {
+    const length = this.#length
+    if (this.#slabUsed + length > this.#slab.length) {
+      this.#slab = new Uint8Array(Math.max(this.#slabBytes, length))
+      this.#slabUsed = 0
+    }
+    const start = this.#slabUsed
+    this.#slabUsed = start + length
+    copy(this.#scratch, length, this.#slab, start)
+    return new Uint8Array(this.#slab.buffer, start, length)
   }
 
   #addIntegrity(type: number, bytes: number, compute: (covered: Uint8Array) => Uint8Array): void {
@@ -212,9 +235,19 @@ export class StunWriter {
     }
     writeUint16(this.#scratch, at, type)
     writeUint16(this.#scratch, at + 2, valueBytes)
-    this.#scratch.fill(0, at + ATTRIBUTE_HEADER_BYTES, end)
+    zero(this.#scratch, at + ATTRIBUTE_HEADER_BYTES, end)
     this.#length = end
     writeUint16(this.#scratch, 2, end - HEADER_BYTES)
     return at + ATTRIBUTE_HEADER_BYTES
   }
+}
+
+function copy(from: Uint8Array, length: number, into: Uint8Array, at: number): void {
+  if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) into[at + i] = from[i]!
+  else into.set(from.length === length ? from : from.subarray(0, length), at)
+}
+
+function zero(bytes: Uint8Array, start: number, end: number): void {
+  if (end - start <= LOOP_BYTES_MAX) for (let i = start; i < end; i++) bytes[i] = 0
+  else bytes.fill(0, start, end)
 }

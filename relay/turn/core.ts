@@ -32,6 +32,9 @@ import { TokenBucket } from './token-bucket.ts'
 
 const ENCODER = new TextEncoder()
 const NONCE_KEY_BYTES = 32
+const RESPONSE_BYTES_MAX = 2048
+/** Responses that share a buffer: about a hundred. */
+const RESPONSE_SLAB_BYTES = 8192
 /** A client that refreshes at the last moment keeps its allocation: up to a twentieth of the lifetime, 30 seconds at most. */
 const GRACE_SHARE = 20
 const GRACE_MS_MAX = 30_000
@@ -61,7 +64,7 @@ export class TurnCore {
   readonly counters = new TurnCounters()
   readonly outputs = new OutputQueue()
   readonly reader = new StunReader()
-  readonly writer = new StunWriter()
+  readonly writer = new StunWriter(RESPONSE_BYTES_MAX, RESPONSE_SLAB_BYTES)
   readonly links = new Map<number, Link>()
   readonly offloading: Offloading | undefined
   readonly table: AllocationTable

@@ -1,6 +1,6 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { StunCrypto } from '../stun/crypto.ts'
-import { nonceCookie, readNonceCookie } from '../stun/nonce-cookie.ts'
+import { COOKIE_CHARACTERS, nonceCookie, readNonceCookie } from '../stun/nonce-cookie.ts'
 import { readUint32, writeUint16, writeUint32 } from '../stun/wire.ts'
 
 const TIME_BYTES = 4
@@ -12,6 +12,7 @@ const MAC_BYTES = { plain: 8, withCookie: 10 } as const
 const CHARACTERS = { plain: 16, withCookie: 19 } as const
 /** How far the clocks of two relays of a fleet may differ. */
 const CLOCK_SKEW_SECONDS = 60
+const MAC_BYTES_MAX = Math.max(MAC_BYTES.plain, MAC_BYTES.withCookie)
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const NOT_BASE64 = 255
 /** By character code: what `atob` would look up, without its exceptions and copies. */
@@ -19,6 +20,7 @@ const BASE64_VALUES = Uint8Array.from({ length: 128 }, (_, code) => {
   const value = BASE64.indexOf(String.fromCharCode(code))
   return value < 0 ? NOT_BASE64 : value
 })
+const BASE64_CODES = Uint8Array.from(BASE64, (character) => character.charCodeAt(0))
 /** Time, family, IP, port. */
 const INPUT_BYTES = TIME_BYTES + 1 + 16 + 2
 
@@ -33,6 +35,10 @@ export class NonceMint {
   readonly #keys: readonly Uint8Array[]
   readonly #lifetimeSeconds: number
   readonly #input = new Uint8Array(INPUT_BYTES)
+  readonly #nonce = new Uint8Array(TIME_BYTES + MAC_BYTES_MAX)
+  readonly #plain = new Uint8Array(CHARACTERS.plain)
+  /** By features: with the cookie in front. */
+  readonly #withCookie = new Map<number, Uint8Array>()
 
   constructor(crypto: StunCrypto, keys: readonly Uint8Array[], lifetimeSeconds: number) {
     this.#crypto = crypto
@@ -40,15 +46,17 @@ export class NonceMint {
     this.#lifetimeSeconds = lifetimeSeconds
   }
 
-  /** A nonce for this client with these security features (`FEATURE`). */
-  issue(client: TransportAddress, unixSeconds: number, features = 0): string {
+  /** A nonce for this client with these security features (`FEATURE`): its characters, valid until the next one. */
+  issue(client: TransportAddress, unixSeconds: number, features = 0): Uint8Array {
     const form = features === 0 ? 'plain' : 'withCookie'
-    const nonce = new Uint8Array(TIME_BYTES + MAC_BYTES[form])
+    const nonce = this.#nonce
     const seconds = Math.floor(unixSeconds)
     writeUint32(nonce, 0, seconds)
-    nonce.set(this.#mac(this.#keys[0]!, client, seconds, features, MAC_BYTES[form]), TIME_BYTES)
-    const text = btoa(String.fromCharCode(...nonce)).slice(0, CHARACTERS[form])
-    return features === 0 ? text : nonceCookie(features) + text
+    const mac = this.#hmac(this.#keys[0]!, client, seconds, features)
+    for (let i = 0; i < MAC_BYTES[form]; i++) nonce[TIME_BYTES + i] = mac[i]!
+    const text = features === 0 ? this.#plain : this.#behindCookie(features)
+    encode(nonce, text, text.length - CHARACTERS[form], CHARACTERS[form])
+    return text
   }
 
   /**
@@ -65,17 +73,20 @@ export class NonceMint {
     if (nonce === proven) return true
     const mac = bytes.subarray(TIME_BYTES)
     return this.#keys.some((key) =>
-      this.#crypto.equal(mac, this.#mac(key, client, seconds, features, mac.length)),
+      this.#crypto.equal(mac, this.#hmac(key, client, seconds, features).subarray(0, mac.length)),
     )
   }
 
-  #mac(
-    key: Uint8Array,
-    client: TransportAddress,
-    seconds: number,
-    features: number,
-    bytes: number,
-  ): Uint8Array {
+  #behindCookie(features: number): Uint8Array {
+    let text = this.#withCookie.get(features)
+    if (!text) {
+      text = new TextEncoder().encode(nonceCookie(features).padEnd(COOKIE_CHARACTERS + CHARACTERS.withCookie))
+      this.#withCookie.set(features, text)
+    }
+    return text
+  }
+
+  #hmac(key: Uint8Array, client: TransportAddress, seconds: number, features: number): Uint8Array {
     const input = this.#input
     writeUint32(input, 0, seconds)
     input[4] = client.family | (features << 4)
@@ -84,7 +95,22 @@ export class NonceMint {
     writeUint32(input, 13, client.w2)
     writeUint32(input, 17, client.w3)
     writeUint16(input, 21, client.port)
-    return this.#crypto.hmacSha256(key, input).subarray(0, bytes)
+    return this.#crypto.hmacSha256(key, input)
+  }
+}
+
+/** So many characters of base64, bits first: what is left over at the end is cut off. */
+function encode(bytes: Uint8Array, into: Uint8Array, at: number, characters: number): void {
+  let bits = 0
+  let count = 0
+  let next = 0
+  for (let i = 0; i < characters; i++) {
+    if (count < 6) {
+      bits = ((bits << 8) | (bytes[next++] ?? 0)) & 0xffff
+      count += 8
+    }
+    count -= 6
+    into[at + i] = BASE64_CODES[(bits >>> count) & 0x3f]!
   }
 }
 

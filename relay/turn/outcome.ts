@@ -1,7 +1,7 @@
 import type { TransportAddress } from '../stun/address.ts'
 import type { StunWriter } from '../stun/writer.ts'
 import type { PeerRefusal } from './peer-policy.ts'
-import { REFUSALS, type RefusalReason } from './refusals.ts'
+import { REFUSAL_REASONS, REFUSALS, type RefusalReason } from './refusals.ts'
 
 /** What a request handler decided; one caller turns it into bytes. */
 export type Outcome = Success | Refusal | Silence | Elsewhere
@@ -53,11 +53,16 @@ interface Elsewhere {
   readonly loop: number
 }
 
+const BARE: ReadonlyMap<RefusalReason, Refusal> = new Map(
+  REFUSAL_REASONS.map((reason) => [reason, { kind: 'refused', code: REFUSALS[reason].code, reason }]),
+)
+
 export const SUCCESS: Success = { kind: 'success' }
 export const SILENCE: Silence = { kind: 'silent' }
 
+/** Without anything that is of one request alone. */
 export function refuse(reason: RefusalReason): Refusal {
-  return { kind: 'refused', code: REFUSALS[reason].code, reason }
+  return BARE.get(reason)!
 }
 
 export function refusePeer(reason: PeerRefusal | 'peer-port', peer: TransportAddress): Refusal {

@@ -28,6 +28,8 @@ export interface RealmOptions extends CredentialOptions {
 /** A realm (RFC 8489 §9.2): who may come in by it, and what its challenges offer. */
 export class Realm {
   readonly name: string
+  /** As REALM carries it. */
+  readonly nameBytes: Uint8Array
   /** What the names of its users and tenants begin with where quotas are counted. */
   readonly quotaName: string
   readonly credentials: Credentials
@@ -43,6 +45,7 @@ export class Realm {
   /** Throws an Error that names the user whose name or password is not usable. */
   constructor(crypto: ServerCrypto, options: RealmOptions) {
     this.name = options.realm
+    this.nameBytes = new TextEncoder().encode(options.realm)
     this.quotaName = options.isDefault ? '' : `${SEPARATOR}${options.realm}${SEPARATOR}`
     this.credentials = new Credentials(crypto, options)
     this.thirdParty = options.thirdParty && new ThirdParty(crypto, options.thirdParty)

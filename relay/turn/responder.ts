@@ -103,8 +103,8 @@ export class Responder {
     const { client, now, allocation, realm } = request
     const { nonces } = this.#core
     const features = featuresFor(allocation, realm.securityFeatures)
-    writer.addText(ATTRIBUTE.Realm, realm.name)
-    writer.addText(ATTRIBUTE.Nonce, nonces.issue(client, this.#core.unixSeconds(now), features))
+    writer.addBytes(ATTRIBUTE.Realm, realm.nameBytes)
+    writer.addBytes(ATTRIBUTE.Nonce, nonces.issue(client, this.#core.unixSeconds(now), features))
     if (features !== 0) writer.addBytes(ATTRIBUTE.PasswordAlgorithms, OFFERED_PASSWORD_ALGORITHMS)
     if (realm.thirdParty && code === ERROR.Unauthenticated) {
       writer.addText(ATTRIBUTE.ThirdPartyAuthorization, realm.thirdParty.serverName)
@@ -116,8 +116,9 @@ export class Responder {
     if (config.software !== undefined && (method === METHOD.Allocate || method === METHOD.Refresh)) {
       writer.addText(ATTRIBUTE.Software, config.software)
     }
-    const keys = owner?.algorithm === undefined ? { integrityKey: owner?.key } : { sha256Key: owner.key }
-    const bytes = writer.finish({ ...keys, crypto, fingerprint })
+    const sha256Key = owner?.algorithm === undefined ? undefined : owner.key
+    const integrityKey = sha256Key ? undefined : owner?.key
+    const bytes = writer.finish({ integrityKey, sha256Key, crypto, fingerprint })
     if (!outputs.push({ kind: 'transmit', link, to: client, bytes })) counters.drops['output-queue-full']++
   }
 

@@ -28,6 +28,8 @@ const SEND_QUEUE_BYTES = 1_048_576
 const SPARE = SEND_QUEUE_DATAGRAMS
 /** What one send may carry, headers left out: an IP packet has 65,535 bytes. */
 const RUN_BYTES_MAX = 65_000
+/** Up to so many bytes a loop is faster than a view of a buffer. */
+const LOOP_BYTES_MAX = 256
 /** Longer segments do not fit the usual path, and the kernel cuts only what needs no fragments. */
 const SEGMENT_BYTES_MAX = 1472
 /** How often a send is tried again that may have failed for another one's error. */
@@ -107,6 +109,7 @@ export class SendQueue {
     const { bytes } = this.#memory
     const start = this.#payload + this.#bytes
     if (buffer === bytes) bytes.copyWithin(start, offset, offset + length)
+    else if (length <= LOOP_BYTES_MAX) for (let i = 0; i < length; i++) bytes[start + i] = buffer[offset + i]!
     else bytes.set(buffer.subarray(offset, offset + length), start)
     const datagram = this.#count++
     this.#bytes += length
