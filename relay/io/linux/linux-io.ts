@@ -151,7 +151,7 @@ export class LinuxIo implements RelayIo {
     const { protocol } = options
     try {
       if (protocol === 'udp' || protocol === 'dtls') return this.#datagrams.listen(id, protocol, options)
-      const listeners = this.#streams.listen(id, protocol, options)
+      const listeners = this.#streams.listeners.listen(id, protocol, options)
       const { local } = listeners[0]!
       const descriptors = listeners.map(({ socket }) => socket.fd)
       return { id, protocol, address: formatIp(local), port: local.port, descriptors }
@@ -161,7 +161,7 @@ export class LinuxIo implements RelayIo {
   }
 
   async closeListener(id: number): Promise<void> {
-    if (!this.#datagrams.closeListener(id)) this.#streams.closeListener(id)
+    if (!this.#datagrams.closeListener(id)) this.#streams.listeners.remove(id)
   }
 
   setTls(material: TlsMaterial): void {
@@ -261,7 +261,7 @@ export class LinuxIo implements RelayIo {
       return false
     }
     if (endpoint.kind === 'stream') endpoint.ready(this.#poller.events(event))
-    else if (endpoint.kind === 'tcp-listener') this.#streams.accept(endpoint)
+    else if (endpoint.kind === 'tcp-listener') this.#streams.listeners.accept(endpoint)
     else if (endpoint.kind === 'relay') this.#datagrams.takeRelay(endpoint, this.#poller.failed(event))
     else this.#datagrams.reader.take(endpoint)
     return true

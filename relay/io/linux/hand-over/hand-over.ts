@@ -74,18 +74,18 @@ export class HandOver implements ListenerHandOver {
       // A relay with more event loops has further sockets there.
       sockets.share(endpoint.socket)
     }
-    for (const listener of streams.listeners) {
+    for (const listener of streams.listeners.all()) {
       endpoints.remove(listener)
-      streams.share(listener)
+      streams.listeners.share(listener)
       listener.pausedUntil = 0
     }
     const handed = [
       ...listeners.endpoints.map(({ socket: { fd, local } }) =>
         listening('udp', formatIp(local), local.port, fd),
       ),
-      ...streams.listeners.map(({ socket, local, address }) =>
-        listening('tcp', address, local.port, socket.fd),
-      ),
+      ...streams.listeners
+        .all()
+        .map(({ socket, local, address }) => listening('tcp', address, local.port, socket.fd)),
     ]
     return { sockets: handed, cookieSecrets: [sessions.cookies.secret] }
   }
@@ -99,7 +99,7 @@ export class HandOver implements ListenerHandOver {
     this.#released = false
     const { listeners } = this.#datagrams
     const { streams, endpoints } = this.#options
-    for (const endpoint of [...listeners.endpoints, ...streams.listeners]) endpoints.add(endpoint)
+    for (const endpoint of [...listeners.endpoints, ...streams.listeners.all()]) endpoints.add(endpoint)
   }
 
   finish(): void {
@@ -109,7 +109,7 @@ export class HandOver implements ListenerHandOver {
     for (const { socket } of listeners.endpoints) socket.close()
     for (const listener of listeners.all()) listener.others = []
     this.#clients.takeSenders()
-    streams.releaseListeners()
+    streams.listeners.release()
   }
 
   /** Gives all that came in its effect, relay sockets included. */

@@ -1,16 +1,9 @@
-import { TransportAddress } from '../../../stun/address.ts'
-import { formatIp, parseAddress } from '../../../stun/address-text.ts'
+import type { TransportAddress } from '../../../stun/address.ts'
+import { formatIp } from '../../../stun/address-text.ts'
 import { NumberMap } from '../../../stun/number-map.ts'
 import type { PassedStream } from '../../adoption.ts'
-import {
-  DEFAULT_STREAM_LIMITS,
-  type IoCounters,
-  type IoHandler,
-  type ListenerOptions,
-  type StreamLimits,
-} from '../../io.ts'
+import { DEFAULT_STREAM_LIMITS, type IoCounters, type IoHandler, type StreamLimits } from '../../io.ts'
 import { AddressCounts } from '../../portable/address-counts.ts'
-import { EPOLLIN } from '../constants.ts'
 import type { Endpoints } from '../endpoints.ts'
 import type { Memory } from '../memory.ts'
 import { BioPair } from '../openssl/bio-pair.ts'
@@ -20,13 +13,9 @@ import { StreamBridges } from './stream-bridges.ts'
 import { StreamBuffers } from './stream-buffers.ts'
 import { StreamConnection } from './stream-connection.ts'
 import type { StreamEvents, StreamOptions } from './stream-events.ts'
-import { StreamListener } from './stream-listener.ts'
+import type { StreamListener } from './stream-listener.ts'
+import { StreamListeners } from './stream-listeners.ts'
 import { type TcpSocket, TcpSocketFactory } from './tcp-socket.ts'
-
-/** Connections that one listener accepts in one turn; the others wait for the next. */
-const ACCEPTS_PER_TURN = 64
-/** How long nothing is accepted when descriptors have run out. */
-const EXHAUSTED_PAUSE_MS = 100
 
 export interface StreamsOptions {
   readonly memory: Memory
@@ -41,23 +30,23 @@ export interface StreamsOptions {
   readonly unsettled: () => void
 }
 
-/** All stream clients of one relay: their listening sockets, caps, deadlines and flushes. */
+/** All stream clients of one loop: their caps, deadlines and flushes, and the passing of them between loops. */
 export class Streams {
   limits: StreamLimits = DEFAULT_STREAM_LIMITS
-  /** When `tick` has work, on the clock of `now`. */
-  deadline = Number.POSITIVE_INFINITY
+  readonly listeners: StreamListeners
   readonly #options: StreamsOptions
   readonly #sockets: TcpSocketFactory
   readonly #bios: BioPair
   readonly #bridges: StreamBridges
   readonly #events: StreamEvents
-  readonly #listeners = new Set<StreamListener>()
   readonly #open = new Set<StreamConnection>()
   readonly #byLink = new NumberMap<StreamConnection>()
   readonly #byAddress = new AddressCounts()
   /** Those that are to flush: the first of this array. */
   readonly #dirty: (StreamConnection | undefined)[] = []
   #dirtyCount = 0
+  /** When connections are looked at that may be overdue. */
+  #sweepAt = Number.POSITIVE_INFINITY
   #context: TlsContext | undefined
   /** Links that have ended and were not told of yet. */
   #ended: number[] = []
@@ -65,6 +54,11 @@ export class Streams {
   constructor(options: StreamsOptions) {
     this.#options = options
     this.#sockets = new TcpSocketFactory(options.memory)
+    this.listeners = new StreamListeners({
+      ...options,
+      sockets: this.#sockets,
+      accepted: (listener, socket, remote) => this.#accepted(listener, socket, remote),
+    })
     this.#bios = new BioPair(options.memory, 'stream')
     this.#bridges = new StreamBridges(options.memory)
     this.#events = this.#connectionEvents(new StreamBuffers(options.memory))
@@ -76,38 +70,9 @@ export class Streams {
     this.#context = context
   }
 
-  /** Opens or shares the socket of an address and port; throws what the system says. */
-  listen(id: number, protocol: 'tcp' | 'tls', options: ListenerOptions): readonly StreamListener[] {
-    const { address, port, proxyFrom, descriptors = [undefined] } = options
-    const shared = this.listeners.filter((one) => one.address === address && one.local.port === port)
-    const listeners =
-      shared.length > 0 ? shared : descriptors.map((descriptor) => this.#openListener(options, descriptor))
-    for (const listener of listeners) listener.addUser(id, protocol, proxyFrom)
-    return listeners
-  }
-
-  /** Stops accepting where nobody else uses the socket; established streams stay. */
-  closeListener(id: number): void {
-    for (const listener of this.#listeners) {
-      if (!listener.removeUser(id) || !listener.unused) continue
-      this.#listeners.delete(listener)
-      this.#options.endpoints.close(listener)
-    }
-  }
-
-  get listeners(): readonly StreamListener[] {
-    return [...this.#listeners]
-  }
-
-  /** Lets further sockets of this user have the same address and port. */
-  share({ socket }: StreamListener): void {
-    this.#sockets.share(socket)
-  }
-
-  /** Another process accepts from now on. */
-  releaseListeners(): void {
-    for (const listener of this.#listeners) listener.socket.close()
-    this.#listeners.clear()
+  /** When `tick` has work, on the clock of `now`. */
+  get deadline(): number {
+    return Math.min(this.#sweepAt, this.listeners.deadline)
   }
 
   get(link: number): StreamConnection | undefined {
@@ -159,22 +124,6 @@ export class Streams {
     return released
   }
 
-  /** A listener has connections for us. */
-  accept(listener: StreamListener): void {
-    for (let i = 0; i < ACCEPTS_PER_TURN && listener.socket.open; i++) {
-      const remote = new TransportAddress()
-      const socket = this.#sockets.accept(listener.socket, remote)
-      if (socket === 'none') return
-      if (socket === 'exhausted') {
-        listener.pausedUntil = this.#options.now() + EXHAUSTED_PAUSE_MS
-        this.#options.endpoints.watch(listener, 0)
-        this.deadline = Math.min(this.deadline, listener.pausedUntil)
-        return
-      }
-      this.#accepted(listener, socket, remote)
-    }
-  }
-
   /** Writes what was sent since the last time. */
   flush(): void {
     for (let i = 0; i < this.#dirtyCount; i++) {
@@ -188,14 +137,14 @@ export class Streams {
 
   /** Closes what is overdue, and accepts again. */
   tick(now: number): void {
-    if (now < this.deadline) return
+    this.listeners.tick(now)
+    if (now < this.#sweepAt) return
     for (const connection of this.#open) {
       if (connection.deadline > now) continue
       if (!connection.link) this.#options.counters.streamsRefused['first-message']++
       connection.destroy()
     }
-    this.deadline = this.#open.size > 0 ? now + sweepMs(this.limits) : Number.POSITIVE_INFINITY
-    for (const listener of this.#listeners) this.#resume(listener, now)
+    this.#sweepAt = this.#open.size > 0 ? now + sweepMs(this.limits) : Number.POSITIVE_INFINITY
   }
 
   /** Tells of links that have ended, never from within a call that ended them. */
@@ -208,34 +157,12 @@ export class Streams {
   }
 
   close(): void {
-    for (const listener of this.#listeners) this.#options.endpoints.close(listener)
-    this.#listeners.clear()
+    this.listeners.close()
     for (const connection of this.#open) connection.destroy()
     this.#bridges.close()
     this.settle()
     this.#context?.close()
     this.#bios.close()
-  }
-
-  #openListener({ address, port, shared }: ListenerOptions, descriptor: number | undefined): StreamListener {
-    const at = parseAddress(address, port)
-    if (!at) throw new Error(`${address} is no literal IP address`)
-    const socket =
-      descriptor === undefined ? this.#sockets.listen(at, shared) : this.#sockets.adopt(descriptor)
-    const listener = new StreamListener(socket, this.#sockets.localOf(socket), address)
-    this.#listeners.add(listener)
-    this.#options.endpoints.add(listener)
-    return listener
-  }
-
-  #resume(listener: StreamListener, now: number): void {
-    if (listener.pausedUntil === 0) return
-    if (listener.pausedUntil > now) {
-      this.deadline = Math.min(this.deadline, listener.pausedUntil)
-      return
-    }
-    listener.pausedUntil = 0
-    this.#options.endpoints.watch(listener, EPOLLIN)
   }
 
   #accepted(listener: StreamListener, socket: TcpSocket, remote: TransportAddress): void {
@@ -262,7 +189,7 @@ export class Streams {
     if (!proxied) this.#count(connection)
     this.#open.add(connection)
     counters.streamsOpen = this.#open.size
-    this.deadline = Math.min(this.deadline, now() + sweepMs(this.limits))
+    this.#sweepAt = Math.min(this.#sweepAt, now() + sweepMs(this.limits))
     endpoints.add(connection, connection.watched)
     return connection
   }
