@@ -3,9 +3,11 @@ import { fileURLToPath } from 'node:url'
 import { collectGarbage } from '../shard/collect-garbage.ts'
 
 const CACHE_FOLDER = fileURLToPath(new URL('../../node_modules/.cache/turnfleet', import.meta.url))
-/** The young part of V8's heap, which grows with requests in a burst otherwise; see `WorkerShard`. */
-const HEAP_FLAG = '--max-semi-space-size'
-const SEMI_SPACE_MB = 1
+/**
+ * The young part of V8's heap grows with requests in a burst otherwise; see `WorkerShard`. What lives of it is
+ * collected in less time than helpers take to wake, for which an event loop would have to wait.
+ */
+const HEAP_FLAGS = ['--max-semi-space-size=1', '--no-parallel-scavenge']
 
 /**
  * Replaces this process by itself with a compile cache, unless it has one: with the cache Node needs neither
@@ -15,10 +17,8 @@ const SEMI_SPACE_MB = 1
 export function startLean(): void {
   const { NODE_COMPILE_CACHE, NODE_DISABLE_COMPILE_CACHE } = process.env
   if (NODE_COMPILE_CACHE || NODE_DISABLE_COMPILE_CACHE || process.channel || !process.execve) return
-  const heap = process.execArgv.some((flag) => flag.startsWith(HEAP_FLAG))
-    ? []
-    : [`${HEAP_FLAG}=${SEMI_SPACE_MB}`]
-  const args = [process.execPath, ...heap, ...process.execArgv, ...process.argv.slice(1)]
+  // Of two values of one flag the last is in force.
+  const args = [process.execPath, ...HEAP_FLAGS, ...process.execArgv, ...process.argv.slice(1)]
   try {
     process.execve(process.execPath, args, { ...process.env, NODE_COMPILE_CACHE: CACHE_FOLDER })
   } catch {

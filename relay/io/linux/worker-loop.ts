@@ -3,7 +3,7 @@ import { prctl, usleep } from './ffi.ts'
 import type { Loop, LoopOptions } from './loop.ts'
 import type { Memory } from './memory.ts'
 import { Pace } from './pace.ts'
-import { askForShortSlices } from './short-slices.ts'
+import { askForShortSlices } from './scheduling.ts'
 
 /** After so long in a row Node's loop of the thread turns once, for messages and what else it has to do. */
 const SLICE_MS = 50

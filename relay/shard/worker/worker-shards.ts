@@ -7,6 +7,7 @@ import type { BoundListener, ListenerOptions, TlsMaterial } from '../../io/io.ts
 import { descriptorsOf, ledgerMemory } from '../../io/linux/descriptors.ts'
 import { close } from '../../io/linux/ffi.ts'
 import { trimNativeHeap } from '../../io/linux/native-heap.ts'
+import { keepOthersFromInterrupting } from '../../io/linux/scheduling.ts'
 import { nodeCrypto } from '../../io/node-crypto.ts'
 import type { AllocationEnd } from '../../turn/contract.ts'
 import { newPortMap, PORT_MAP_BYTES, releasePortsOf } from '../../turn/relay-ports.ts'
@@ -75,6 +76,7 @@ export class WorkerShards implements Shards {
   }
 
   start(): void {
+    keepOthersFromInterrupting()
     for (let index = 0; index < this.#options.count; index++) this.#shards[index] = this.#begin(index)
   }
 
