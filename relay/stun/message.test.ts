@@ -297,6 +297,19 @@ test('the writer refuses what does not fit', () => {
   assert.equal(writer.addBytes(ATTRIBUTE.Data, new Uint8Array(40)).finish().length, 64)
 })
 
+test('messages of a writer with slabs share buffers, and none writes over another', () => {
+  const writer = new StunWriter(256, 100)
+  const texts = ['a'.repeat(20), 'b'.repeat(20), 'c'.repeat(200), 'd', '']
+  const messages = texts.map((text) =>
+    writer.start(METHOD.Binding, CLASS.Success, ID).addText(ATTRIBUTE.Software, text).finish(),
+  )
+  const alone = texts.map((text) =>
+    new StunWriter().start(METHOD.Binding, CLASS.Success, ID).addText(ATTRIBUTE.Software, text).finish(),
+  )
+  assert.deepEqual(messages, alone)
+  assert.equal(messages[0]!.buffer, messages[1]!.buffer)
+})
+
 function read(bytes: Uint8Array): StunReader {
   const reader = new StunReader()
   assert.equal(reader.read(bytes, 0, bytes.length), 'ok')
