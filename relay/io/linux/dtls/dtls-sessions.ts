@@ -1,26 +1,18 @@
 import type { TransportAddress } from '../../../stun/address.ts'
-import { HEAD_ROOM_BYTES, TAIL_ROOM_BYTES } from '../../../turn/contract.ts'
 import { DEFAULT_STREAM_LIMITS, type IoCounters, type IoHandler, type StreamLimits } from '../../io.ts'
 import type { Memory } from '../memory.ts'
-import { BioPair } from '../openssl/bio-pair.ts'
-import { DtlsSession, TIMEVAL_BYTES } from '../openssl/dtls-session.ts'
+import { TIMEVAL_BYTES } from '../openssl/dtls-session.ts'
 import type { TlsContext } from '../openssl/tls-context.ts'
 import type { SendQueue } from '../send-queue.ts'
 import { sweepMs } from '../sweep.ts'
-import { type ClientHello, RANDOM_BYTES, readClientHello, writeHelloVerify } from './client-hello.ts'
+import { type ClientHello, RANDOM_BYTES, readClientHello } from './client-hello.ts'
 import { HelloCookies } from './cookies.ts'
 import { DtlsConnection, type DtlsListener } from './dtls-connection.ts'
+import { DtlsRecords } from './dtls-records.ts'
 import { DtlsTable } from './dtls-table.ts'
 
-/** Of one record (RFC 5246 §6.2.1). */
-const PLAIN_BYTES_MAX = 16_384
-/** With its header and all that encryption adds. */
-const RECORD_BYTES_MAX = PLAIN_BYTES_MAX + 512
 /** Handshakes under way at once: each costs a signature and memory for who has shown no more than an address. */
 const HANDSHAKES_MAX = 1_000
-
-/** What DTLS takes of a `Memory`. */
-export const DTLS_MEMORY_BYTES = 2 * RECORD_BYTES_MAX + PLAIN_BYTES_MAX + 4096
 
 export interface DtlsSessionsOptions {
   readonly memory: Memory
@@ -32,17 +24,14 @@ export interface DtlsSessionsOptions {
   readonly handler: () => IoHandler
 }
 
-/** All clients that speak DTLS 1.2 (RFC 6347, RFC 7350): cookies, handshakes, caps, deadlines, records. */
+/** All clients that speak DTLS 1.2 (RFC 6347, RFC 7350): cookies, handshakes, caps, deadlines. */
 export class DtlsSessions {
   limits: StreamLimits = DEFAULT_STREAM_LIMITS
   readonly cookies: HelloCookies
   /** When `tick` has work, on the clock of `now`. */
   deadline = Number.POSITIVE_INFINITY
   readonly #options: DtlsSessionsOptions
-  readonly #bios: BioPair
-  readonly #plain: number
-  readonly #record: number
-  readonly #copy: number
+  readonly #records: DtlsRecords
   readonly #timeval: number
   readonly #table: DtlsTable
   readonly #handshaking = new Set<DtlsConnection>()
@@ -53,11 +42,8 @@ export class DtlsSessions {
   constructor(options: DtlsSessionsOptions) {
     const { memory, seed } = options
     this.#options = options
-    this.#bios = new BioPair(memory, 'datagrams')
+    this.#records = new DtlsRecords(options)
     this.cookies = new HelloCookies(options.now())
-    this.#plain = memory.take(HEAD_ROOM_BYTES + PLAIN_BYTES_MAX + TAIL_ROOM_BYTES) + HEAD_ROOM_BYTES
-    this.#record = memory.take(RECORD_BYTES_MAX)
-    this.#copy = memory.take(PLAIN_BYTES_MAX)
     this.#timeval = memory.take(TIMEVAL_BYTES)
     this.#table = new DtlsTable(seed)
   }
@@ -86,18 +72,8 @@ export class DtlsSessions {
   send(link: number, buffer: Uint8Array, offset: number, length: number, trafficClass: number): void {
     const connection = this.#table.get(link)
     if (!connection?.secured) return
-    const { memory, counters } = this.#options
-    let at = offset
-    if (length > PLAIN_BYTES_MAX) {
-      counters.sendErrors++
-      return
-    }
-    if (buffer !== memory.bytes) {
-      memory.bytes.set(buffer.subarray(offset, offset + length), this.#copy)
-      at = this.#copy
-    }
-    if (connection.session.write(at, length)) this.#transmit(connection, trafficClass)
-    else counters.sendErrors++
+    if (!this.#records.send(connection, buffer, offset, length, trafficClass))
+      this.#options.counters.sendErrors++
   }
 
   setInUse(link: number, inUse: boolean): void {
@@ -154,7 +130,7 @@ export class DtlsSessions {
     for (const connection of this.#table.all()) this.#end(connection)
     this.settle()
     this.#context?.close()
-    this.#bios.close()
+    this.#records.close()
   }
 
   /** A ClientHello that begins a connection: only one with a good cookie costs more than an answer. */
@@ -165,14 +141,12 @@ export class DtlsSessions {
     length: number,
     { random, cookie, cookieLength }: ClientHello,
   ): void {
-    const { memory, queue, counters } = this.#options
+    const { memory, counters } = this.#options
     const { bytes } = memory
     const now = this.#options.now()
     if (!this.#context || this.#handshaking.size >= HANDSHAKES_MAX) return
     if (!this.cookies.verify(from, bytes, random, cookie, cookieLength, now)) {
-      const answer = this.cookies.make(from, bytes, random, now)
-      const size = writeHelloVerify(bytes, this.#record, offset, answer)
-      queue.push(listener.socket, listener.wayTo(from), bytes, this.#record, size)
+      this.#records.sendHelloVerify(listener, from, offset, this.cookies.make(from, bytes, random, now))
       return
     }
     // Whoever holds the address now may begin anew (RFC 6347 §4.2.8).
@@ -191,10 +165,10 @@ export class DtlsSessions {
     random: number,
   ): void {
     const { memory, now, nextLinkId, counters } = this.#options
-    const session = new DtlsSession(context, this.#bios, memory)
-    if (!this.#bios.feed(offset, length) || !session.listen()) {
+    const session = this.#records.newSession(context)
+    if (!this.#records.feed(offset, length) || !session.listen()) {
       session.free()
-      this.#bios.drain(this.#record, RECORD_BYTES_MAX)
+      this.#records.drain()
       counters.tlsHandshakeFailures++
       return
     }
@@ -213,21 +187,20 @@ export class DtlsSessions {
     counters.dtlsSessionsOpen = this.#table.size
     this.#handshaking.add(connection)
     this.#handshake(connection)
-    if (connection.closed) this.#bios.drain(this.#record, RECORD_BYTES_MAX)
+    if (connection.closed) this.#records.drain()
   }
 
   #continue(connection: DtlsConnection, offset: number, length: number, trafficClass: number): void {
-    if (this.#bios.feed(offset, length)) {
+    if (this.#records.feed(offset, length)) {
       if (!connection.secured) this.#handshake(connection)
       if (connection.secured) this.#read(connection, trafficClass)
     }
-    // What a session has not taken is none of the next one's.
-    if (connection.closed) this.#bios.drain(this.#record, RECORD_BYTES_MAX)
+    if (connection.closed) this.#records.drain()
   }
 
   #handshake(connection: DtlsConnection): void {
     const state = connection.session.handshake()
-    this.#transmit(connection)
+    this.#records.transmit(connection)
     if (state === 'failed') {
       this.#options.counters.tlsHandshakeFailures++
       this.#end(connection)
@@ -244,9 +217,7 @@ export class DtlsSessions {
     const { memory, handler } = this.#options
     const { session, link, remote } = connection
     while (!connection.closed) {
-      const length = session.read(this.#plain, PLAIN_BYTES_MAX)
-      // Before anything else is encrypted: what is to be sent waits in one place for all sessions.
-      this.#transmit(connection)
+      const length = this.#records.read(connection)
       if (length < 0) this.#end(connection)
       if (length <= 0) return
       if (!connection.opened) {
@@ -254,24 +225,13 @@ export class DtlsSessions {
         handler().linkOpened({ ...link, serverName: session.serverName })
       }
       this.#extend(connection)
-      handler().clientData(link.id, remote, memory.bytes, this.#plain, length, trafficClass)
-    }
-  }
-
-  /** Sends what a session has written. */
-  #transmit({ listener, remote }: DtlsConnection, trafficClass = 0): void {
-    const { memory, queue } = this.#options
-    for (;;) {
-      const length = this.#bios.take(this.#record, RECORD_BYTES_MAX)
-      if (length === 0) return
-      if (listener.socket.open)
-        queue.push(listener.socket, listener.wayTo(remote), memory.bytes, this.#record, length, trafficClass)
+      handler().clientData(link.id, remote, memory.bytes, this.#records.plain, length, trafficClass)
     }
   }
 
   #retransmit(connection: DtlsConnection): void {
     const going = connection.session.handleTimeout()
-    this.#transmit(connection)
+    this.#records.transmit(connection)
     if (going) this.#await(connection)
     else this.#end(connection)
   }
@@ -291,7 +251,7 @@ export class DtlsSessions {
     if (!connection || connection.closed) return
     connection.closed = true
     if (connection.secured) connection.session.shutdown()
-    this.#transmit(connection)
+    this.#records.transmit(connection)
     connection.session.free()
     this.#handshaking.delete(connection)
     this.#table.remove(connection)
