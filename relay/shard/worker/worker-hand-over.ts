@@ -4,7 +4,7 @@ import type { Setting } from './messages.ts'
 import type { WorkerShard } from './worker-shard.ts'
 
 interface WorkerHandOverOptions {
-  readonly shards: readonly WorkerShard[]
+  readonly shards: readonly Pick<WorkerShard, 'ask'>[]
   readonly set: (setting: Setting) => void
   /** The listeners are another relay's. */
   readonly gone: () => void

@@ -37,4 +37,15 @@ describe('DTLS cookies (RFC 6347 §4.2.1)', () => {
     hello.set(cookies.make(client, hello, random, 2 * MINUTE_MS), cookieAt)
     assert.equal(offer(cookies, 10 * MINUTE_MS), false)
   })
+
+  it('of every loop of the relay before are good, until the secret changes', () => {
+    const before = [new HelloCookies(0), new HelloCookies(0)]
+    const cookies = new HelloCookies(0)
+    cookies.accept(before.map(({ secret }) => secret))
+    for (const one of before) {
+      hello.set(one.make(client, hello, random, 0), cookieAt)
+      assert.ok(offer(cookies, 0))
+    }
+    assert.equal(offer(cookies, MINUTE_MS), false)
+  })
 })
