@@ -14,21 +14,17 @@ import { ATTRIBUTE } from '../../stun/attribute-types.ts'
 import { METHOD } from '../../stun/methods.ts'
 import type { StunWriter } from '../../stun/writer.ts'
 import { echoPeer } from '../../testing/udp-client.ts'
-import { WorkerShard } from './worker-shard.ts'
-import { WorkerShards } from './worker-shards.ts'
+import { LOOPS, startShards } from './testing/start-shards.ts'
 
-const LOOPS = 2
 const CHANNEL = 0x4000
 /** So many come to one loop once in a thousand times. */
 const CONNECTIONS = 10
 const MOVES = 6
 
 async function start(t: TestContext, protocol: 'udp' | 'tcp' | 'tls' = 'udp') {
-  const threads: WorkerShard[] = []
-  const waiting = new Set<() => void>()
-  const shards = new WorkerShards({
-    count: LOOPS,
-    config: relayConfig.parse({
+  const { shards, threads, until } = startShards(
+    t,
+    relayConfig.parse({
       realm: REALM,
       mobility: true,
       listeners: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }],
@@ -37,18 +33,7 @@ async function start(t: TestContext, protocol: 'udp' | 'tcp' | 'tls' = 'udp') {
       peers: { allow: ['127.0.0.1'], tcp: true },
       limits: { allocationsPerUser: 1000 },
     }),
-    host: {},
-    onEvent: () => {
-      for (const look of waiting) look()
-    },
-    startShard: (options) => {
-      const shard = new WorkerShard(options)
-      threads.push(shard)
-      return shard
-    },
-  })
-  t.after(() => shards.close('shutdown'))
-  shards.start()
+  )
   shards.setObserved(true)
   const { port } = await shards.listen({ protocol: 'udp', address: '127.0.0.1', port: 0 })
   if (protocol === 'tls') shards.setTls(await selfSigned('relay.test'))
@@ -56,16 +41,6 @@ async function start(t: TestContext, protocol: 'udp' | 'tcp' | 'tls' = 'udp') {
     protocol === 'udp' ? port : (await shards.listen({ protocol, address: '127.0.0.1', port: 0 })).port
   const stream = () => TcpTurnClient.open(t, streams, protocol === 'tls', USER)
   const carried = () => threads.map(({ gauges }) => gauges.get('allocations'))
-  const until = (holds: () => boolean) =>
-    new Promise<void>((resolve) => {
-      const look = () => {
-        if (!holds()) return
-        waiting.delete(look)
-        resolve()
-      }
-      waiting.add(look)
-      look()
-    })
   const open = () => UdpTurnClient.open(t, port, USER)
   /** A client whose datagrams come to this loop. */
   const clientOf = async (loop: number): Promise<UdpTurnClient> => {

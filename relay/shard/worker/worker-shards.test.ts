@@ -3,7 +3,8 @@ import { type TestContext, test } from 'node:test'
 import { relayConfig } from '../../api/config.ts'
 import { UdpClient } from '../../testing/udp-client.ts'
 import type { ShardEvent } from '../shard.ts'
-import { WorkerShard } from './worker-shard.ts'
+import { startShards } from './testing/start-shards.ts'
+import type { WorkerShard } from './worker-shard.ts'
 import { WorkerShards } from './worker-shards.ts'
 
 const ONLY_LINUX = { skip: process.platform !== 'linux' && 'the batched data path is for Linux' }
@@ -23,26 +24,7 @@ const opened = (events: readonly ShardEvent[]) =>
   events.filter(({ kind }) => kind === 'allocation-opened').length
 
 async function start(t: TestContext, limits: object = {}, observed = true) {
-  const events: ShardEvent[] = []
-  const threads: WorkerShard[] = []
-  const waiting = new Set<() => void>()
-  const shards = new WorkerShards({
-    count: 2,
-    config: config(limits),
-    host: {},
-    onEvent: (event) => {
-      events.push(event)
-      for (const look of waiting) look()
-    },
-    startShard: (options) => {
-      const shard = new WorkerShard(options)
-      threads.push(shard)
-      for (const look of waiting) look()
-      return shard
-    },
-  })
-  t.after(() => shards.close('shutdown'))
-  shards.start()
+  const { shards, threads, events, until } = startShards(t, config(limits))
   shards.setObserved(observed)
   const { port } = await shards.listen({ protocol: 'udp', address: '127.0.0.1', port: 0 })
   const clients = await Promise.all(
@@ -52,16 +34,6 @@ async function start(t: TestContext, limits: object = {}, observed = true) {
       return client
     }),
   )
-  const until = (holds: () => boolean) =>
-    new Promise<void>((resolve) => {
-      const look = () => {
-        if (!holds()) return
-        waiting.delete(look)
-        resolve()
-      }
-      waiting.add(look)
-      look()
-    })
   return { shards, threads, clients, events, until, port }
 }
 
