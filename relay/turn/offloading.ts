@@ -2,7 +2,9 @@ import type { TransportAddress } from '../stun/address.ts'
 import type { Allocation, Channel, Permission, RelaySocket } from './allocation.ts'
 import type { Link } from './contract.ts'
 import type { TurnCore } from './core.ts'
-import { type Offload, type OffloadedRates, REFUSED, UNTRIED } from './offload.ts'
+import { type Offload, type OffloadedData, type OffloadedRates, REFUSED, UNTRIED } from './offload.ts'
+
+type Relayed = Pick<OffloadedData, 'clientPackets' | 'clientBytes' | 'peerPackets' | 'peerBytes'>
 
 /**
  * Keeps an `Offload` in step with the state machine. A permission is handed down when the first packet passes
@@ -130,23 +132,22 @@ export class Offloading {
     const data = this.#offload.collect(allocation.offloaded)
     const { counters } = this.#core
     const { offloaded } = counters
-    allocation.clientPackets += data.clientPackets
-    allocation.clientBytes += data.clientBytes
-    allocation.peerPackets += data.peerPackets
-    allocation.peerBytes += data.peerBytes
-    counters.clientPackets += data.clientPackets
-    counters.clientBytes += data.clientBytes
-    counters.peerPackets += data.peerPackets
-    counters.peerBytes += data.peerBytes
+    for (const total of [allocation, counters, offloaded]) add(total, data)
     counters.drops['rate-limit'] += data.rateDrops
-    offloaded.clientPackets += data.clientPackets
-    offloaded.clientBytes += data.clientBytes
     offloaded.clientFrameBytes += data.clientFrameBytes
-    offloaded.peerPackets += data.peerPackets
-    offloaded.peerBytes += data.peerBytes
     offloaded.peerFrameBytes += data.peerFrameBytes
     offloaded.rateDrops += data.rateDrops
   }
+}
+
+function add(
+  total: Relayed,
+  { clientPackets, clientBytes, peerPackets, peerBytes }: Readonly<Relayed>,
+): void {
+  total.clientPackets += clientPackets
+  total.clientBytes += clientBytes
+  total.peerPackets += peerPackets
+  total.peerBytes += peerBytes
 }
 
 /** Peers that are this relay itself take the way through the machine, which knows who of them is live. */
