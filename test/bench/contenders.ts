@@ -8,6 +8,13 @@ import { builtFloor, builtPion } from './rivals/build.ts'
 
 export const CREDENTIAL = { username: 'user', password: 'password', realm: 'bench.example.org' }
 export const PORT = 3478
+
+/** Where a load generator finds a server under test, and who it is there. */
+export function wayIn({ serverAddress, generatorAddress }: BenchNetwork) {
+  const { username, password } = CREDENTIAL
+  return { server: { address: serverAddress, port: PORT }, local: generatorAddress, username, password }
+}
+
 const RELAY_PORTS = { min: 40_000, max: 65_535 }
 const RELAY_MAIN = fileURLToPath(new URL('../../relay/main.ts', import.meta.url))
 const ALLOCATIONS_MAX = 20_000

@@ -1,9 +1,7 @@
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
+import { compareServers } from '../compare.ts'
 import { CONTENDERS } from '../contenders.ts'
-import { benchNetwork } from '../network.ts'
 import { namedContenders, wholeNumber } from '../options.ts'
-import { requirePrograms } from '../programs.ts'
 import { compareCycles } from './compare.ts'
 
 const USAGE = `usage: npm run bench -- cycles [options]
@@ -32,21 +30,14 @@ export async function cycles(args: string[]): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  requirePrograms('turnserver', 'taskset', 'ip')
   const contenders = namedContenders(values.servers)
   const load = {
     runs: wholeNumber('runs', values.runs),
     seconds: wholeNumber('seconds', values.seconds),
     concurrent: wholeNumber('concurrent', values.concurrent),
   }
-  const network = benchNetwork()
-  try {
+  await compareServers(values, async (network) => {
     process.stdout.write(`${network.description}\n`)
-    const measurements = await compareCycles(contenders, network, load)
-    if (!values.json) return
-    const report = { description: network.description, load, measurements }
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
-  } finally {
-    network.remove()
-  }
+    return { load, measurements: await compareCycles(contenders, network, load) }
+  })
 }

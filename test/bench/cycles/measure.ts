@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { type Contender, wayIn } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { CyclesLine, CyclesOptions } from './generator.ts'
@@ -29,10 +29,7 @@ export async function measureCycles(
   const server = await RunningServer.start(contender, network)
   try {
     const options: CyclesOptions = {
-      server: { address: network.serverAddress, port: PORT },
-      local: network.generatorAddress,
-      username: CREDENTIAL.username,
-      password: CREDENTIAL.password,
+      ...wayIn(network),
       warmUpCycles: WARM_UP_CYCLES,
       ...load,
     }

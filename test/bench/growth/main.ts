@@ -1,13 +1,12 @@
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { CONTENDERS, type Contender, CREDENTIAL, PORT } from '../contenders.ts'
-import { type BenchNetwork, benchNetwork } from '../network.ts'
+import { compareServers } from '../compare.ts'
+import { CONTENDERS, type Contender } from '../contenders.ts'
+import type { BenchNetwork } from '../network.ts'
 import { namedContenders, wholeNumber } from '../options.ts'
-import type { LoadOptions } from '../packets/load-options.ts'
-import { type Measurement, measure } from '../packets/measure.ts'
+import { measure } from '../packets/measure.ts'
 import { line } from '../packets/report.ts'
-import { requirePrograms } from '../programs.ts'
-import { type Grown, type GrownRow, summarizeGrowth, table } from './report.ts'
+import { growthLoad } from './load.ts'
+import { type Grown, summarizeGrowth, table } from './report.ts'
 
 const USAGE = `usage: npm run bench -- growth [options]
 
@@ -19,9 +18,6 @@ const USAGE = `usage: npm run bench -- growth [options]
   --seconds S          of each measurement (2)
   --json FILE          all measurements
 `
-/** Peers at most: beyond it flows share one, as a process may not open sockets without end. */
-const PEERS_MAX = 1_000
-
 /** How the CPU time of a packet grows with the allocations that the same packets are spread over. */
 export async function growth(args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -41,7 +37,6 @@ export async function growth(args: string[]): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  requirePrograms('turnserver', 'taskset', 'ip')
   const numbers = (name: 'allocations' | 'bursts') =>
     values[name].split(',').map((text) => wholeNumber(name, text))
   const plan: Plan = {
@@ -52,20 +47,13 @@ export async function growth(args: string[]): Promise<void> {
     seconds: wholeNumber('seconds', values.seconds),
     runs: wholeNumber('runs', values.runs),
   }
-  const network = benchNetwork()
-  try {
-    process.stdout.write(
-      `${network.description}\nChannelData of ${PAYLOAD_BYTES} bytes both ways, ${plan.packetsPerSecond} packets per second\n\n`,
-    )
+  await compareServers(values, async (network) => {
+    process.stdout.write(`${network.description}\n${plan.packetsPerSecond} packets per second\n\n`)
     const measurements = await measureAll(plan, network)
-    const rows: GrownRow[] = summarizeGrowth(measurements)
+    const rows = summarizeGrowth(measurements)
     process.stdout.write(`\n${table(rows)}\n`)
-    if (!values.json) return
-    const report = { description: network.description, rows, measurements }
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
-  } finally {
-    network.remove()
-  }
+    return { rows, measurements }
+  })
 }
 
 interface Plan {
@@ -77,17 +65,16 @@ interface Plan {
   readonly runs: number
 }
 
-const PAYLOAD_BYTES = 160
-
 /** One server after the other, again and again: what else the machine does meets them all. */
 async function measureAll(plan: Plan, network: BenchNetwork): Promise<Grown[]> {
+  const { packetsPerSecond, seconds } = plan
   const measurements: Grown[] = []
   for (let run = 1; run <= plan.runs; run++) {
     for (const burst of plan.bursts) {
       for (const allocations of plan.allocations) {
         for (const contender of plan.contenders) {
-          const load = loadOf(plan, network, allocations, burst)
-          const measurement: Measurement = await measure(contender, network, load)
+          const load = growthLoad(network, allocations, burst)
+          const measurement = await measure(contender, network, { ...load, packetsPerSecond, seconds })
           measurements.push({ ...measurement, allocations, burst })
           process.stdout.write(`run ${run}  ${allocations} by ${burst}  ${line(measurement)}\n`)
         }
@@ -95,23 +82,4 @@ async function measureAll(plan: Plan, network: BenchNetwork): Promise<Grown[]> {
     }
   }
   return measurements
-}
-
-function loadOf(plan: Plan, network: BenchNetwork, flows: number, burst: number): LoadOptions {
-  return {
-    server: { address: network.serverAddress, port: PORT },
-    local: network.generatorAddress,
-    transport: 'udp',
-    username: CREDENTIAL.username,
-    password: CREDENTIAL.password,
-    flows,
-    peers: Math.min(flows, PEERS_MAX),
-    framing: 'channel',
-    direction: 'both',
-    payloadBytes: PAYLOAD_BYTES,
-    burst,
-    packetsPerSecond: plan.packetsPerSecond,
-    warmUpSeconds: 1,
-    seconds: plan.seconds,
-  }
 }

@@ -1,10 +1,8 @@
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { selfSigned } from '../../../relay/io/testing/certificate.ts'
+import { compareServers } from '../compare.ts'
 import { CONTENDERS } from '../contenders.ts'
-import { benchNetwork } from '../network.ts'
 import { namedContenders, oneOf, wholeNumber } from '../options.ts'
-import { requirePrograms } from '../programs.ts'
 import { markdownTable } from '../spread.ts'
 import { type MemoryMeasurement, measureMemory } from './measure.ts'
 
@@ -32,15 +30,13 @@ export async function memory(args: string[]): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  requirePrograms('turnserver', 'taskset', 'ip')
   const contenders = namedContenders(values.servers)
   const counts = values.allocations.split(',').map((count) => wholeNumber('allocations', count))
   const transports = values.transports
     .split(',')
     .map((text) => oneOf('transports', text, ['udp', 'tcp', 'tls'] as const))
   const certificate = await selfSigned('bench.example.org')
-  const network = benchNetwork()
-  try {
+  await compareServers(values, async (network) => {
     const measurements: MemoryMeasurement[] = []
     for (const transport of transports) {
       const access = transport === 'udp' ? undefined : { transport, ...certificate }
@@ -50,12 +46,8 @@ export async function memory(args: string[]): Promise<void> {
       }
     }
     process.stdout.write(`${network.description}\n\n${table(measurements)}\n`)
-    if (!values.json) return
-    const report = { description: network.description, measurements }
-    writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`)
-  } finally {
-    network.remove()
-  }
+    return { measurements }
+  })
 }
 
 function table(measurements: readonly MemoryMeasurement[]): string {

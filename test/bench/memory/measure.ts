@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type Contender, CREDENTIAL, PORT, type StreamAccess } from '../contenders.ts'
+import { type Contender, type StreamAccess, wayIn } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { HolderLine, HolderOptions } from './holder.ts'
@@ -43,11 +43,8 @@ export async function measureMemory(
     await sleep(REST_MS)
     const before = { process: server.residentBytes(), kernel: kernelBytes(network), slabs: slabBytes() }
     const options: HolderOptions = {
-      server: { address: network.serverAddress, port: PORT },
-      local: network.generatorAddress,
+      ...wayIn(network),
       transport,
-      username: CREDENTIAL.username,
-      password: CREDENTIAL.password,
       allocations,
     }
     const [program = '', ...args] = network.at('generator', [

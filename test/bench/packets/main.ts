@@ -1,8 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { compareServers } from '../compare.ts'
 import type { Contender } from '../contenders.ts'
-import { type BenchNetwork, benchNetwork } from '../network.ts'
+import type { BenchNetwork } from '../network.ts'
 import { withProgramStatistics } from '../program-statistics.ts'
-import { requirePrograms } from '../programs.ts'
 import { measureAt } from './highest-rate.ts'
 import type { Measurement } from './measure.ts'
 import { type Load, type PacketsOptions, packetsOptions, USAGE } from './options.ts'
@@ -15,24 +14,18 @@ export async function packets(args: string[]): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  requirePrograms('turnserver', 'taskset', 'ip')
-  const network = benchNetwork(options)
-  try {
+  const kernel = options.contenders.some(({ name }) => name === 'turnfleet kernel')
+  let rows: Row[] = []
+  await compareServers(options, async (network) => {
     const load = options.load(network)
     process.stdout.write(`${network.description}\n${inWords(load)}\n\n`)
     const run = () => alternate(options, network, load)
-    const kernel = options.contenders.some(({ name }) => name === 'turnfleet kernel')
     const measurements = await (kernel ? withProgramStatistics(run) : run())
-    const rows = summarize(measurements)
+    rows = summarize(measurements)
     process.stdout.write(`\n${table(rows)}\n`)
-    if (options.json) {
-      const report = { description: network.description, load, rows, measurements }
-      writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
-    }
-    judge(rows, options)
-  } finally {
-    network.remove()
-  }
+    return { load, rows, measurements }
+  })
+  judge(rows, options)
 }
 
 /** One server after the other, again and again: what else the machine does meets them all. */

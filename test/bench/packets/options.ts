@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { CONTENDERS, type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { CONTENDERS, type Contender, wayIn } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { namedContenders, oneOf, wholeNumber } from '../options.ts'
 import type { LoadOptions } from './load-options.ts'
@@ -77,11 +77,8 @@ export function packetsOptions(args: string[]): PacketsOptions | undefined {
     failBelow: values['fail-below'] === undefined ? undefined : Number(values['fail-below']),
     json: values.json,
     load: (network) => ({
-      server: { address: network.serverAddress, port: PORT },
-      local: network.generatorAddress,
+      ...wayIn(network),
       transport: 'udp',
-      username: CREDENTIAL.username,
-      password: CREDENTIAL.password,
       ...shape,
     }),
   }

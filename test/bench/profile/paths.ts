@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { selfSigned } from '../../../relay/io/testing/certificate.ts'
-import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { type Contender, wayIn } from '../contenders.ts'
 import { measureCycles } from '../cycles/measure.ts'
 import type { BenchNetwork } from '../network.ts'
 import { namedContenders } from '../options.ts'
@@ -78,10 +78,7 @@ function strangers(kind: Flood['kind'], contender: Contender, network: BenchNetw
 
 function callsOf(network: BenchNetwork): LoadOptions {
   return {
-    server: { address: network.serverAddress, port: PORT },
-    local: network.generatorAddress,
-    username: CREDENTIAL.username,
-    password: CREDENTIAL.password,
+    ...wayIn(network),
     transport: 'udp',
     flows: 16,
     framing: 'channel',

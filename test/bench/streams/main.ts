@@ -1,7 +1,5 @@
-import { writeFileSync } from 'node:fs'
 import { selfSigned } from '../../../relay/io/testing/certificate.ts'
-import { benchNetwork } from '../network.ts'
-import { requirePrograms } from '../programs.ts'
+import { compareServers } from '../compare.ts'
 import { compareOffered } from './offered.ts'
 import { streamsOptions, USAGE } from './options.ts'
 import { compareUnderWay } from './under-way.ts'
@@ -16,17 +14,10 @@ export async function streams(args: string[]): Promise<void> {
     process.stdout.write(USAGE)
     return
   }
-  requirePrograms('turnserver', 'taskset', 'ip')
   const certificate = await selfSigned('bench.example.org')
-  const network = benchNetwork()
-  try {
+  await compareServers(options, (network) => {
     process.stdout.write(`${network.description}\n`)
     const compare = options.rates ? compareOffered : compareUnderWay
-    const results = await compare(options, network, certificate)
-    if (!options.json) return
-    const report = { description: network.description, ...results }
-    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
-  } finally {
-    network.remove()
-  }
+    return compare(options, network, certificate)
+  })
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { type Contender, CREDENTIAL, PORT, type StreamAccess } from '../contenders.ts'
+import { type Contender, type StreamAccess, wayIn } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { RunningServer } from '../running-server.ts'
 import type { GeneratorLine, GeneratorOptions } from './generator.ts'
@@ -35,11 +35,8 @@ export async function measureStreams(
   const server = await RunningServer.start(contender, network, access)
   try {
     const options: GeneratorOptions = {
-      server: { address: network.serverAddress, port: PORT },
-      local: network.generatorAddress,
+      ...wayIn(network),
       transport: access.transport,
-      username: CREDENTIAL.username,
-      password: CREDENTIAL.password,
       warmUpSeconds: WARM_UP_SECONDS,
       ...load,
     }

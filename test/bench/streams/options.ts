@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { CONTENDERS, type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { CONTENDERS, type Contender, wayIn } from '../contenders.ts'
 import type { BenchNetwork } from '../network.ts'
 import { namedContenders, oneOf, wholeNumber } from '../options.ts'
 import type { Load } from '../packets/options.ts'
@@ -82,10 +82,7 @@ export function streamsOptions(args: string[]): StreamsOptions | undefined {
     rates: values.rates?.split(',').map((rate) => (rate === 'max' ? rate : wholeNumber('rates', rate))),
     json: values.json,
     load: (network) => ({
-      server: { address: network.serverAddress, port: PORT },
-      local: network.generatorAddress,
-      username: CREDENTIAL.username,
-      password: CREDENTIAL.password,
+      ...wayIn(network),
       ...shape,
     }),
   }

@@ -1,6 +1,7 @@
 import { selfSigned } from '../../../relay/io/testing/certificate.ts'
-import { type Contender, CREDENTIAL, PORT } from '../contenders.ts'
+import { type Contender, wayIn } from '../contenders.ts'
 import { measureCycles } from '../cycles/measure.ts'
+import { growthLoad } from '../growth/load.ts'
 import { measureMemory } from '../memory/measure.ts'
 import type { BenchNetwork } from '../network.ts'
 import { namedContenders } from '../options.ts'
@@ -48,8 +49,6 @@ const FLOOD_PER_SECOND = 40_000
 const MEMORY_ALLOCATIONS = [1_000, 5_000, 10_000]
 const GROWTH_ALLOCATIONS = [100, 1_000, 10_000]
 const GROWTH_PER_SECOND = 60_000
-/** Beyond it flows share one, as a process may not open sockets without end. */
-const PEERS_MAX = 1_000
 const KERNEL_PER_SECOND = 100_000
 /** Until then the relay tells how its loop does, which takes CPU time itself. */
 const REST_SECONDS = 1
@@ -164,11 +163,10 @@ async function* latency(context: SuiteContext): AsyncGenerator<Sample> {
 
 async function* growth(context: SuiteContext): AsyncGenerator<Sample> {
   for (const burst of [1, 4]) {
-    for (const flows of GROWTH_ALLOCATIONS) {
-      const name = `${flows} allocations, ${burst > 1 ? `bursts of ${burst}` : 'single packets'}`
+    for (const allocations of GROWTH_ALLOCATIONS) {
+      const name = `${allocations} allocations, ${burst > 1 ? `bursts of ${burst}` : 'single packets'}`
       if (!context.wanted(name)) continue
-      const shape = { ...CALL, burst, flows, peers: Math.min(flows, PEERS_MAX) }
-      const load = { ...loadOf(context.network, shape), seconds: context.seconds }
+      const load = { ...growthLoad(context.network, allocations, burst), seconds: context.seconds }
       for (const contender of contenders(context, 'batched,coturn')) {
         const measured = await measure(contender, context.network, {
           ...load,
@@ -243,10 +241,7 @@ function nameOf({ framing, payloadBytes, flows, burst }: Shape): string {
 
 function loadOf(network: BenchNetwork, shape: Shape): Omit<Load, 'seconds'> {
   return {
-    server: { address: network.serverAddress, port: PORT },
-    local: network.generatorAddress,
-    username: CREDENTIAL.username,
-    password: CREDENTIAL.password,
+    ...wayIn(network),
     transport: 'udp',
     direction: 'both',
     warmUpSeconds: WARM_UP_SECONDS,
